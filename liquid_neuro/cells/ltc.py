@@ -1,0 +1,195 @@
+"""The liquid time-constant neuron (Hasani et al., arXiv 2006.04439) with conductance synapses, as in ncps.
+
+For neuron j with inputs u = input_w x + input_b held over a sample:
+
+    cm_j v_j' = gleak_j (vleak_j - v_j) + sum_k w_kj sigmoid(sigma_kj (v_k - mu_kj)) (erev_kj - v_j)      (the same for inputs, sensory_…)
+
+| parameter | shape | unit | meaning |
+|---|---|---|---|
+| gleak, vleak, cm | (units,) | conductance, potential, capacitance (conductance x model time) | leak, resting potential, membrane |
+| w, sensory_w | (synapses,) | conductance | largest conductance of the synapse |
+| sigma, mu (sensory_…) | (synapses,) | 1 / potential, potential | slope and threshold of the synapse's sigmoid |
+| erev, sensory_erev | (synapses,) | potential | reversal potential: what the synapse pulls towards |
+| input_w, input_b | (inputs,) | - | optional map of the inputs |
+| output_w, output_b | (outputs,) | - | optional map of the first `outputs` neurons to y |
+
+Synapse parameters stand in the order of the wiring's synapse lists. With settings.softplus, w, sensory_w, cm and gleak are stored before
+softplus. cm = 0 (no inertia) and gleak = 0 (no leak) are ordinary values: nothing here divides by them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from liquid_neuro.cells import lstm
+from liquid_neuro.cells.functions import FloatArray, sigmoid, softplus
+from liquid_neuro.network import LiquidNetwork, LTCSettings
+from liquid_neuro.wiring import Wiring
+
+IndexArray = npt.NDArray[np.int32]
+SYNAPSE = ("w", "sigma", "mu", "erev")
+CONSTRAINED = ("w", "sensory_w", "cm", "gleak")
+MAPS = ("input_w", "input_b", "output_w", "output_b")
+
+
+@dataclass(frozen=True, eq=False)
+class LTCValues:
+    """An LTC's numbers as its equations use them (after softplus), in the order of the wiring's synapse lists.
+
+    input_w, input_b, output_w, output_b are ones and zeros where the network has no such map. epsilon enters fused steps alone.
+    """
+
+    inputs: int
+    units: int
+    outputs: int
+    gleak: FloatArray
+    vleak: FloatArray
+    cm: FloatArray
+    source: IndexArray
+    target: IndexArray
+    w: FloatArray
+    sigma: FloatArray
+    mu: FloatArray
+    erev: FloatArray
+    sensory_source: IndexArray
+    sensory_target: IndexArray
+    sensory_w: FloatArray
+    sensory_sigma: FloatArray
+    sensory_mu: FloatArray
+    sensory_erev: FloatArray
+    input_w: FloatArray
+    input_b: FloatArray
+    output_w: FloatArray
+    output_b: FloatArray
+    epsilon: float
+    lstm: lstm.LSTMValues | None
+
+
+def parameter_shapes(network: LiquidNetwork) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
+    """Shapes of the parameters that must be there, and of those that may be."""
+    wiring = wiring_of(network)
+    required: dict[str, tuple[int, ...]] = dict.fromkeys(("gleak", "vleak", "cm"), (network.units,))
+    required |= dict.fromkeys(SYNAPSE, (wiring.synapse_count,))
+    required |= dict.fromkeys((f"sensory_{name}" for name in SYNAPSE), (wiring.sensory_synapse_count,))
+    optional: dict[str, tuple[int, ...]] = dict.fromkeys(MAPS[:2], (network.inputs,))
+    optional |= dict.fromkeys(MAPS[2:], (network.outputs,))
+    if network.mixed_memory:
+        required |= lstm.parameter_shapes(network.inputs, network.units)
+    return required, optional
+
+
+def wiring_of(network: LiquidNetwork) -> Wiring:
+    """The network's wiring. ValueError without one."""
+    if network.wiring is None:
+        raise ValueError("wiring must be given for an LTC, but is None; use Wiring.fully_connected for all synapses")
+    return network.wiring
+
+
+def effective(network: LiquidNetwork) -> LTCValues:
+    """The network's numbers as the equations use them."""
+    if network.cell != "ltc" or not isinstance(network.settings, LTCSettings):
+        raise ValueError(f'cell must be "ltc", but is "{network.cell}"')
+    wiring, raw = wiring_of(network), network.parameters
+    used = {name: softplus(raw[name]) if network.settings.softplus else raw[name] for name in CONSTRAINED}
+    plain = ("vleak", "sigma", "mu", "erev", "sensory_sigma", "sensory_mu", "sensory_erev")
+    sizes = {"input": network.inputs, "output": network.outputs}
+    maps = {name: raw[name] if name in raw else np.full(sizes[name[:-2]], float(name.endswith("w"))) for name in MAPS}
+    return LTCValues(
+        inputs=network.inputs,
+        units=network.units,
+        outputs=network.outputs,
+        source=wiring.source,
+        target=wiring.target,
+        sensory_source=wiring.sensory_source,
+        sensory_target=wiring.sensory_target,
+        epsilon=network.settings.epsilon,
+        lstm=lstm.effective(network),
+        **used,
+        **{name: raw[name] for name in plain},
+        **maps,
+    )
+
+
+# --- float steps, in NumPy over a batch ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Gates:
+    """Synapses arranged for summing per target: sorted by target, with the first synapse of every target that has any."""
+
+    units: int
+    source: IndexArray
+    w: FloatArray
+    sigma: FloatArray
+    mu: FloatArray
+    erev: FloatArray
+    targets: IndexArray
+    starts: npt.NDArray[np.int64]
+    target: IndexArray
+
+    @classmethod
+    def of(
+        cls, units: int, source: IndexArray, target: IndexArray, w: FloatArray, sigma: FloatArray, mu: FloatArray, erev: FloatArray
+    ) -> Gates:
+        """Synapses from lists in any order."""
+        order = np.argsort(target, kind="stable")
+        targets, starts = np.unique(target[order], return_index=True)
+        return cls(units, source[order], w[order], sigma[order], mu[order], erev[order], targets, starts, target[order])
+
+    def sums(self, v: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Per target: sum of conductances and sum of conductance times reversal potential, (batch, units), for v (batch, sources)."""
+        conductance = self.w * sigmoid(self.sigma * (v[:, self.source] - self.mu))
+        return self.per_target(conductance), self.per_target(conductance * self.erev)
+
+    def per_target(self, values: FloatArray) -> FloatArray:
+        """(batch, units): sums over the synapses of each target."""
+        result = np.zeros((len(values), self.units))
+        if len(self.starts):
+            result[:, self.targets] = np.add.reduceat(values, self.starts, axis=1)
+        return result
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Values with their synapses arranged for NumPy."""
+
+    values: LTCValues
+    recurrent: Gates = field(init=False)
+    sensory: Gates = field(init=False)
+
+    def __post_init__(self) -> None:
+        v = self.values
+        recurrent = Gates.of(v.units, v.source, v.target, v.w, v.sigma, v.mu, v.erev)
+        object.__setattr__(self, "recurrent", recurrent)
+        sensory = Gates.of(v.units, v.sensory_source, v.sensory_target, v.sensory_w, v.sensory_sigma, v.sensory_mu, v.sensory_erev)
+        object.__setattr__(self, "sensory", sensory)
+
+    def held(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """What does not change while the inputs x (batch, inputs) are held: (conductance, driven conductance), leak included."""
+        conductance, driven = self.sensory.sums(x * self.values.input_w + self.values.input_b)
+        return conductance + self.values.gleak, driven + self.values.gleak * self.values.vleak
+
+
+def fused_step(prepared: Prepared, v: FloatArray, x: FloatArray, timespan: FloatArray, unfolds: int) -> FloatArray:
+    """The state (batch, units) after one sample: `unfolds` semi-implicit sub-steps of h = timespan / unfolds (batch,), as ncps takes them.
+
+    v' = (cm v + h c) / (cm + h (g + epsilon)) with conductance g and driven conductance c of the old states (ncps divides all by h, which
+    is the same but fails at h = 0). A neuron with neither inertia nor conductance keeps its state.
+    """
+    held_conductance, held_driven = prepared.held(x)
+    cm, epsilon = prepared.values.cm, prepared.values.epsilon
+    h = (timespan / unfolds)[:, None]
+    for _ in range(unfolds):
+        conductance, driven = prepared.recurrent.sums(v)
+        numerator = cm * v + h * (driven + held_driven)
+        denominator = cm + h * (conductance + held_conductance + epsilon)
+        v = np.divide(numerator, denominator, out=v.copy(), where=denominator > 0)
+    return v
+
+
+def output(values: LTCValues, v: FloatArray) -> FloatArray:
+    """y (…, outputs) of states (…, units)."""
+    return values.output_w * v[..., : values.outputs] + values.output_b

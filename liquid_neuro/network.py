@@ -1,0 +1,148 @@
+"""The network as a value: a wiring, parameters, a solver, and what its inputs and outputs mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from liquid_neuro.wiring import Wiring
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Fused:
+    """ncps' solver: `unfolds` semi-implicit sub-steps per sample, inputs held, all neurons updated from the old states."""
+
+    unfolds: int = 6
+
+    def __post_init__(self) -> None:
+        if self.unfolds < 1:
+            raise ValueError(f"Fused.unfolds must be at least 1, but is {self.unfolds}")
+
+    def __str__(self) -> str:
+        return f"fused({self.unfolds})"
+
+
+@dataclass(frozen=True)
+class Exact:
+    """The ordinary differential equation itself, without a time step."""
+
+    def __str__(self) -> str:
+        return "exact"
+
+
+@dataclass(frozen=True)
+class ClosedForm:
+    """CfC's solver: one closed-form step per sample."""
+
+    def __str__(self) -> str:
+        return "closed form"
+
+
+Solver = Fused | Exact | ClosedForm
+
+
+@dataclass(frozen=True)
+class LTCSettings:
+    """What an LTC's equations need beside its parameters. `softplus`: w, sensory_w, cm and gleak pass through softplus (ncps' implicit constraints)."""
+
+    softplus: bool = True
+    epsilon: float = 1e-8
+
+
+@dataclass(frozen=True)
+class CfCSettings:
+    """What a CfC's equations need beside its parameters. mode: default, pure or no_gate; dialect: torch or keras (liquid_neuro/ncps.py)."""
+
+    mode: str = "default"
+    activation: str = "lecun_tanh"
+    dialect: str = "torch"
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What inputs and outputs mean, so that a file alone can be used. Empty fields are unknown.
+
+    input_mean, input_scale: raw measurements enter the network as (raw - mean) / scale.
+    decision: "threshold" (one motor: 1 where y > threshold), "argmax" (several), or "" (the output itself is the answer).
+    """
+
+    channels: tuple[str, ...] = ()
+    channel_units: tuple[str, ...] = ()
+    input_mean: tuple[float, ...] = ()
+    input_scale: tuple[float, ...] = ()
+    outputs: tuple[str, ...] = ()
+    decision: str = ""
+    threshold: float = 0.0
+
+
+def _frozen(array: npt.ArrayLike) -> FloatArray:
+    copy = np.array(array, dtype=np.float64, order="C")
+    copy.setflags(write=False)
+    return copy
+
+
+@dataclass(frozen=True, eq=False)
+class LiquidNetwork:
+    """A liquid network: immutable; every change is a new object.
+
+    parameters: read-only float64 arrays under ncps' names, raw (before softplus). An LTC's synapse parameters (w, sigma, mu, erev and
+    sensory_…) are vectors over the wiring's synapse list; a CfC's are matrices (target, source). The tables of names, meanings, shapes and
+    units stand in liquid_neuro/cells/ltc.py and cfc.py.
+    wiring: None for a CfC without one (fully connected).
+    layers: the wired CfC's layers, in order (unit numbers of the wiring); empty otherwise.
+    """
+
+    cell: str
+    inputs: int
+    units: int
+    outputs: int
+    parameters: Mapping[str, FloatArray]
+    settings: LTCSettings | CfCSettings
+    solver: Solver
+    wiring: Wiring | None = None
+    interface: Interface = field(default_factory=Interface)
+    time_unit_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        parameters = {name: _frozen(value) for name, value in self.parameters.items()}
+        object.__setattr__(self, "parameters", MappingProxyType(parameters))
+        from liquid_neuro.validation import validate  # the rules read the cells, which read this module
+
+        validate(self)
+
+    @property
+    def mixed_memory(self) -> bool:
+        """Whether an LSTM cell carries memory beside the liquid state (the state is then (h, c))."""
+        return "lstm.input_map.weight" in self.parameters
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One name per unit in state order, e.g. motor_0, command_3; role unknown_ where a checkpoint does not tell."""
+        from liquid_neuro.wiring import state_labels
+
+        return state_labels(self.wiring, self.units, self.cell)
+
+    def with_solver(self, solver: Solver | str) -> LiquidNetwork:
+        """The same weights under another solver: "exact", "fused" or an object. They then compute something else: measure the gap."""
+        return replace(self, solver=as_solver(solver))
+
+    def with_parameters(self, parameters: Mapping[str, Any]) -> LiquidNetwork:
+        """The same network with some parameters replaced."""
+        return replace(self, parameters={**self.parameters, **parameters})
+
+
+def as_solver(solver: Solver | str) -> Solver:
+    """A solver from its name ("fused" = Fused(6), "exact", "closed form") or itself."""
+    named: dict[str, Solver] = {"fused": Fused(), "exact": Exact(), "closed form": ClosedForm()}
+    if isinstance(solver, str):
+        if solver not in named:
+            raise ValueError(f'solver must be "fused", "exact", Fused(unfolds) or Exact(), but is "{solver}"')
+        return named[solver]
+    return solver
