@@ -1,0 +1,35 @@
+"""Event-driven simulation of liquid networks: float networks asynchronously, quantised ones bit for bit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from event_sim.engines import simulate
+    from event_sim.events import EventStream
+    from event_sim.recording import FinalState, Recording
+    from event_sim.scoring import Scores, evaluate
+
+__all__ = ["EventStream", "FinalState", "Recording", "Scores", "evaluate", "simulate"]
+
+_HOME = {
+    "EventStream": "event_sim.events",
+    "FinalState": "event_sim.recording",
+    "Recording": "event_sim.recording",
+    "Scores": "event_sim.scoring",
+    "evaluate": "event_sim.scoring",
+    "simulate": "event_sim.engines",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Public names, imported when first used."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,277 @@
+"""What a run is about to do, with every question about clocks, levels and initial states answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from event_sim.events import BOUNDARY_TOLERANCE, EventStream, FloatArray, IntArray
+from event_sim.recording import FinalState
+from liquid_neuro.network import Exact, LiquidNetwork
+
+CHUNKS = 100  # a progress bar moves at most so many times
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """The state at the beginning: state (units,), memory (units,) or None, inputs (channels,) the held levels."""
+
+    state: FloatArray
+    memory: FloatArray | None
+    inputs: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class SampledPlan:
+    """A run over K samples.
+
+    boundaries_s (K + 1,), lengths_s (K,), timespans (K,) in model units, levels (K, inputs), event_counts (channels,).
+    cut_off: whether the stream goes on after the run's end.
+    """
+
+    network: LiquidNetwork
+    stream: EventStream
+    start: Start
+    boundaries_s: FloatArray
+    lengths_s: FloatArray
+    timespans: FloatArray
+    levels: FloatArray
+    event_counts: IntArray
+    cut_off: bool
+
+    @property
+    def samples(self) -> int:
+        """The number of samples."""
+        return len(self.timespans)
+
+    def changes(self) -> tuple[IntArray, IntArray, FloatArray]:
+        """(first change of each sample and the end (K + 1,), channel, level): levels that differ from those held before."""
+        before = np.concatenate([self.start.inputs[None], self.levels[:-1]]) if self.samples else self.levels
+        step, channel = np.nonzero(self.levels != before)
+        first = np.searchsorted(step, np.arange(self.samples + 1))
+        return first.astype(np.int64), channel.astype(np.int64), self.levels[step, channel]
+
+    def level_range(self) -> tuple[FloatArray, FloatArray]:
+        """The lowest and highest level of each channel during the run."""
+        all_levels = np.concatenate([self.start.inputs[None], self.levels])
+        return all_levels.min(axis=0), all_levels.max(axis=0)
+
+    def final(self, state: FloatArray | tuple[FloatArray, FloatArray]) -> FinalState:
+        """The end of this run with the state it reached."""
+        inputs = self.levels[-1] if self.samples else self.start.inputs
+        return FinalState(float(self.boundaries_s[-1]), state, inputs.copy(), self.stream if self.cut_off else None)
+
+
+@dataclass(frozen=True, eq=False)
+class ContinuousPlan:
+    """A run in continuous time from start_s to end_s: changes of levels (time_s, channel, value) without no-ops; times to record at."""
+
+    network: LiquidNetwork
+    stream: EventStream
+    start: Start
+    start_s: float
+    end_s: float
+    time_s: FloatArray
+    channel: IntArray
+    value: FloatArray
+    record_s: FloatArray
+    event_counts: IntArray
+    cut_off: bool
+
+    def level_range(self) -> tuple[FloatArray, FloatArray]:
+        """The lowest and highest level of each channel during the run."""
+        low, high = self.start.inputs.copy(), self.start.inputs.copy()
+        np.minimum.at(low, self.channel, self.value)
+        np.maximum.at(high, self.channel, self.value)
+        return low, high
+
+    def final(self, state: FloatArray) -> FinalState:
+        """The end of this run with the state it reached."""
+        inputs = self.start.inputs.copy()
+        inputs[self.channel] = self.value  # NumPy assigns in order: the last change wins
+        return FinalState(self.end_s, state, inputs, self.stream if self.cut_off else None)
+
+
+def make_plan(
+    network: LiquidNetwork, stream: EventStream, until: float | None, initial: Any, sample_s: float | None, *, sampled: bool = False
+) -> SampledPlan | ContinuousPlan:
+    """The plan of `simulate`'s arguments. Every contradiction among them is a ValueError.
+
+    sampled: plan samples although the network's solver is exact (chips step on samples whatever they approximate).
+    """
+    if stream.channels > network.inputs:
+        raise ValueError(f"`events` must have at most the network's {network.inputs} channels, but has {stream.channels}")
+    if until is not None and not np.isfinite(until):
+        raise ValueError(f"`until` must be a finite time in seconds, but is {until}")
+    if isinstance(network.solver, Exact) and not sampled:
+        if network.mixed_memory:
+            raise ValueError('mixed memory steps on samples, but the solver is exact; use with_solver("fused")')
+        return _continuous(network, stream, until, initial)
+    if stream.sample_times_s is None or sample_s is not None:
+        if sample_s is None:
+            raise ValueError(f"the solver {network.solver} steps on samples, but `events` has no sample_times_s; give `sample_s`")
+        if stream.sample_times_s is not None and stream.sample_s != sample_s:
+            raise ValueError("`sample_s` must not be given for a stream that has its own sample clock, but is; leave it out")
+        stream = stream if stream.sample_times_s is not None else stream.with_clock(sample_s, until)
+    return _sampled(network, stream, until, initial)
+
+
+def _sampled(network: LiquidNetwork, stream: EventStream, until: float | None, initial: Any) -> SampledPlan:
+    continued = isinstance(initial, FinalState) and initial.stream is not None and same_stream(initial.stream, stream)
+    if until is not None:
+        stream = _extended(stream, until)
+    boundaries, lengths, index = stream.sample_times_s, stream.durations_s, stream.sample_index
+    assert boundaries is not None
+    assert lengths is not None
+    assert index is not None
+    first = int(np.searchsorted(boundaries, initial.time_s, side="right")) - 1 if continued else 0
+    if continued:  # of samples of length 0 at the cut, those that ended have run
+        first = min(max(first, 0), len(lengths))
+    last = len(lengths)
+    if until is not None:
+        slack = BOUNDARY_TOLERANCE * (float(np.median(lengths)) if len(lengths) else 0.0)
+        last = int(np.searchsorted(boundaries, until + slack, side="right")) - 1
+        last = max(last, first)
+    start = start_of(network, initial, keep_levels=continued or not stream.restarts)
+    levels = np.zeros((last - first, network.inputs))
+    held = stream.held()
+    levels[:, : stream.channels] = held[first:last]
+    if not stream.restarts and not continued:  # a channel keeps the level of the run before until its own first event
+        seen = np.full(network.inputs, last)
+        np.minimum.at(seen, stream.channel, index)
+        waiting = np.arange(first, last)[:, None] < seen
+        levels = np.where(waiting, start.inputs, levels)
+    ran = (index >= first) & (index < last)
+    counts = np.bincount(stream.channel[ran], minlength=network.inputs).astype(np.int64)
+    lengths = lengths[first:last]
+    return SampledPlan(
+        network, stream, start, boundaries[first : last + 1], lengths, lengths / network.time_unit_s, levels, counts, last < stream.samples
+    )  # fmt: skip
+
+
+def _extended(stream: EventStream, until: float) -> EventStream:
+    """The stream with a clock that reaches `until`, where the clock is regular."""
+    assert stream.sample_times_s is not None
+    end = float(stream.sample_times_s[-1])
+    if stream.sample_s is None:
+        if until > end + BOUNDARY_TOLERANCE * (end - float(stream.sample_times_s[0])):
+            raise ValueError(f"`until` must not lie behind the last sample boundary ({end:g} s) of an irregular clock, but is {until:g} s")
+        return stream
+    missing = int(np.floor((until - end) / stream.sample_s + BOUNDARY_TOLERANCE))
+    if missing <= 0:
+        return stream
+    more = end + stream.sample_s * np.arange(1, missing + 1)
+    clock = np.concatenate([stream.sample_times_s, more])
+    index = stream.sample_index
+    late = stream.time_s > end
+    extended = EventStream(stream.time_s, stream.channel, stream.value, clock, channels=stream.channels, sample_s=stream.sample_s)
+    assert index is not None
+    assert extended.sample_index is not None
+    merged = np.where(late, extended.sample_index, index)
+    return EventStream(
+        stream.time_s, stream.channel, stream.value, clock, channels=stream.channels, sample_s=stream.sample_s, sample_index=merged,
+        restarts=stream.restarts,
+    )  # fmt: skip
+
+
+def _continuous(network: LiquidNetwork, stream: EventStream, until: float | None, initial: Any) -> ContinuousPlan:
+    clock = stream.sample_times_s
+    continued = isinstance(initial, FinalState) and (clock is None or (initial.stream is not None and same_stream(initial.stream, stream)))
+    start_s = initial.time_s if continued else (0.0 if clock is None else float(clock[0]))
+    if not continued and clock is None and len(stream) and stream.time_s[0] < 0.0:
+        start_s = float(stream.time_s[0])
+    natural_end = float(clock[-1]) if clock is not None else (float(stream.time_s[-1]) if len(stream) else start_s)
+    end_s = natural_end if until is None else float(until)
+    if end_s < start_s:
+        raise ValueError(f"`until` must not lie before the run's start ({start_s:g} s), but is {end_s:g} s")
+    time_s = np.maximum(stream.time_s, start_s)
+    known = isinstance(initial, FinalState) and initial.stream is not None and same_stream(initial.stream, stream)
+    early = stream.time_s < start_s
+    if early.any() and not known and clock is None:
+        row = int(np.argmax(early))
+        raise ValueError(f"`time_s` must not lie before the run's start ({start_s:g} s), but is {stream.time_s[row]:g} s in row {row}")
+    kept = (stream.time_s <= end_s) & ~(early if known else np.zeros(len(stream), dtype=bool))
+    kept &= ~(stream.time_s == start_s) if known else True
+    start = start_of(network, initial, keep_levels=continued or not stream.restarts)
+    times, channels, values = _effective_changes(time_s[kept], stream.channel[kept], stream.value[kept], start.inputs)
+    counts = np.bincount(stream.channel[kept], minlength=network.inputs).astype(np.int64)
+    inner = clock[(clock > start_s) & (clock < end_s)] if clock is not None else time_s[kept]
+    record = np.unique(np.concatenate([[start_s], inner, [end_s]]))
+    return ContinuousPlan(
+        network, stream, start, start_s, end_s, times, channels, values, record, counts, end_s < natural_end
+    )  # fmt: skip
+
+
+def _effective_changes(
+    time_s: FloatArray, channel: IntArray, value: FloatArray, held: FloatArray
+) -> tuple[FloatArray, IntArray, FloatArray]:
+    """Rows in order of (time, channel), of equal ones the last, without those that re-send the level already held."""
+    order = np.lexsort((channel, time_s))
+    time_s, channel, value = time_s[order], channel[order], value[order]
+    last = np.append((time_s[1:] != time_s[:-1]) | (channel[1:] != channel[:-1]), True)[: len(time_s)]
+    time_s, channel, value = time_s[last], channel[last], value[last]
+    by_channel = np.argsort(channel, kind="stable")
+    sorted_channel, sorted_value = channel[by_channel], value[by_channel]
+    before = np.empty_like(sorted_value)
+    before[1:] = sorted_value[:-1]
+    first = np.append(True, sorted_channel[1:] != sorted_channel[:-1])[: len(channel)]
+    before[first] = held[sorted_channel[first]]
+    changed = np.empty(len(channel), dtype=bool)
+    changed[by_channel] = sorted_value != before
+    return time_s[changed], channel[changed], value[changed]
+
+
+def start_of(network: LiquidNetwork, initial: Any, keep_levels: bool) -> Start:
+    """The initial state from None (zeros), a FinalState, (units,) numbers, or (h, c) of them for mixed memory."""
+    inputs = np.zeros(network.inputs)
+    given: Any = initial
+    if isinstance(initial, FinalState):
+        given = initial.state
+        if keep_levels:
+            inputs[: len(initial.inputs)] = initial.inputs[: network.inputs]
+    if given is None:
+        given = (np.zeros(network.units),) * 2 if network.mixed_memory else np.zeros(network.units)
+    if network.mixed_memory:
+        if not isinstance(given, tuple) or len(given) != 2:
+            raise ValueError("`initial` must be a pair (h, c) for mixed memory, but is not")
+        return Start(_vector(given[0], network.units), _vector(given[1], network.units), inputs)
+    return Start(_vector(given, network.units), None, inputs)
+
+
+def _vector(values: npt.ArrayLike, units: int) -> FloatArray:
+    vector = np.array(values, dtype=np.float64)
+    if vector.shape != (units,) or not np.isfinite(vector).all():
+        raise ValueError(f"`initial` must hold one finite number per unit ({units}), but has shape {vector.shape}")
+    return vector
+
+
+def same_stream(first: EventStream, second: EventStream) -> bool:
+    """Whether two streams hold the same rows on the same clock."""
+    if first is second:
+        return True
+    clocks = (first.sample_times_s, second.sample_times_s)
+    if (clocks[0] is None) != (clocks[1] is None):
+        return False
+    same_clock = clocks[0] is None or np.array_equal(clocks[0], clocks[1])  # type: ignore[arg-type]
+    rows = ((first.time_s, second.time_s), (first.channel, second.channel), (first.value, second.value))
+    return same_clock and all(np.array_equal(a, b) for a, b in rows)
+
+
+def chunks(total: int, progress: bool, description: str) -> Iterator[tuple[int, int]]:
+    """Parts (first, last) of `total` steps, one without a progress bar, many with one (on standard error)."""
+    if not progress or total == 0:
+        yield 0, total
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(description, total=total)
+        size = max(1, -(-total // CHUNKS))
+        for first in range(0, total, size):
+            yield first, min(first + size, total)
+            bar.update(task, advance=min(size, total - first))

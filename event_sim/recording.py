@@ -1,0 +1,127 @@
+"""What a run leaves behind: states, outputs, events and counts, frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from event_sim.events import EventStream, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from event_sim.chip_activity import ChipActivity
+
+EVENT_TYPE = np.dtype([("time_s", np.float64), ("unit", np.int64), ("value", np.float64)])
+
+
+@dataclass(frozen=True, eq=False)
+class FinalState:
+    """Where a run ended: give it as initial= to go on from there.
+
+    state: (units,), or (h, c) each (units,) for mixed memory. inputs: (channels,) the levels then held.
+    stream: the stream that `until` cut off. Given again, it is continued from time_s; another stream starts at its own beginning.
+    chip: what a chip run needs beside (accumulators, messages last sent), else None.
+    """
+
+    time_s: float
+    state: FloatArray | tuple[FloatArray, FloatArray]
+    inputs: FloatArray
+    stream: EventStream | None = None
+    chip: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """A unit's exact course between events: v(t) = target + (start - target) exp(-rate (t - time_s)) from each row's time to the next.
+
+    time_s, start, target, rate: (n,), times ascending; of equal times the last row counts. rate may be infinite (the unit jumps).
+    """
+
+    time_s: FloatArray
+    start: FloatArray
+    target: FloatArray
+    rate: FloatArray
+
+    def at(self, time_s: FloatArray) -> FloatArray:
+        """The values at the given times; before the first row its start."""
+        row = np.clip(np.searchsorted(self.time_s, time_s, side="right") - 1, 0, len(self.time_s) - 1)
+        elapsed = np.maximum(time_s - self.time_s[row], 0.0)
+        with np.errstate(invalid="ignore"):
+            decay = np.where(np.isinf(self.rate[row]), 0.0, np.exp(-self.rate[row] * elapsed))
+        return np.asarray(self.target[row] + (self.start[row] - self.target[row]) * decay)
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """The result of `simulate`.
+
+    engine: "event", "clocked", "chip" or "frames".
+    state: (n, units) at state_times_s (n,). On a sample clock row 0 is the initial state and row k the end of sample k - 1; without one, n
+    are the times of input events, the start and the end. States are those just before what happens at that time.
+    output_samples: (K, outputs), y at the end of every sample (no rows without a sample clock).
+    events: structured (time_s, unit, value): what neurons sent, ordered by (time, unit). event_counts: (units,).
+    input_event_counts: (channels,) events of the stream that took effect, no-ops (the level already held) included.
+    neuron_synaptic_operations: events times fan-out in the neuron graph (`synaptic_operations` is the same).
+    stored_synaptic_operations: all synapses that were evaluated, sensory ones included; on a chip with its gates.
+    clocked_synaptic_operations: what a clock-driven run of the same stream evaluates.
+    error_bound: of the states, against the network's own solver run without quantum; error_bound_kind says where it comes from:
+    "derived" (proved for this network and these input levels), "estimate" (measured on random networks), "rounding" or "none".
+    activity: the chip's counts (event_sim.chip_activity), else None. seconds: the wall time that the run took.
+    """
+
+    engine: str
+    state: FloatArray
+    state_times_s: FloatArray
+    output_samples: FloatArray
+    final: FinalState
+    events: npt.NDArray[np.void]
+    event_counts: IntArray
+    input_event_counts: IntArray
+    neuron_synaptic_operations: int
+    stored_synaptic_operations: int
+    clocked_synaptic_operations: int
+    error_bound: float
+    seconds: float
+    error_bound_kind: str = "none"
+    quantum: FloatArray = field(default_factory=lambda: np.zeros(0))
+    output_initial: FloatArray = field(default_factory=lambda: np.zeros(0))
+    output_segments: tuple[Segments, ...] = ()
+    output_gain: FloatArray = field(default_factory=lambda: np.zeros(0))
+    output_offset: FloatArray = field(default_factory=lambda: np.zeros(0))
+    activity: ChipActivity | None = None
+
+    @property
+    def synaptic_operations(self) -> int:
+        """Events times fan-out in the neuron graph."""
+        return self.neuron_synaptic_operations
+
+    def output(self, time_s: npt.ArrayLike) -> FloatArray:
+        """y at the given time: (outputs,) for a number, (n, outputs) for n times.
+
+        Solver exact: the value itself. Sampled networks: y as read at the end of the last sample that ended by then (1e-9 of the run's
+        length tolerated), before that the initial output. Times outside the run raise ValueError.
+        """
+        times = np.atleast_1d(np.asarray(time_s, dtype=np.float64))
+        start, end = float(self.state_times_s[0]), float(self.state_times_s[-1])
+        slack = 1e-9 * max(end - start, abs(end))
+        if not ((times >= start - slack) & (times <= end + slack)).all():
+            raise ValueError(f"`time_s` must lie within the run ({start:g} s to {end:g} s), but is {times.min():g} s to {times.max():g} s")
+        if self.output_segments:
+            raw = np.stack([segments.at(times) for segments in self.output_segments], axis=1)
+            values = self.output_gain * raw + self.output_offset
+        else:
+            row = np.searchsorted(self.state_times_s, times + slack, side="right") - 1
+            rows = np.concatenate([self.output_initial.reshape(1, -1), self.output_samples])
+            values = rows[np.clip(row, 0, len(rows) - 1)]
+        return np.asarray(values[0] if np.ndim(time_s) == 0 else values)
+
+
+def event_table(time_s: FloatArray, unit: IntArray, value: FloatArray) -> npt.NDArray[np.void]:
+    """Neuron events as one read-only structured array, ordered by (time, unit); a unit's own order at one time is kept."""
+    order = np.lexsort((unit, time_s))
+    table = np.empty(len(time_s), dtype=EVENT_TYPE)
+    table["time_s"], table["unit"], table["value"] = time_s[order], unit[order], value[order]
+    table.setflags(write=False)
+    return table
