@@ -11,7 +11,7 @@ from event_sim import bounds
 from event_sim.events import FloatArray, IntArray
 from event_sim.ltc_arrays import Log
 from event_sim.plan import SampledPlan, chunks
-from event_sim.recording import Recording, event_table
+from event_sim.recording import EVENT_TYPE, Recording, ordered_events
 from liquid_neuro.cells import cfc
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ def _run(plan: SampledPlan, quantum: FloatArray, refresh: int, engine: str, boun
     states, counts, counters = np.empty((plan.samples + 1, units)), np.zeros(units, dtype=np.int64), np.zeros(2, dtype=np.int64)
     states[0] = plan.start.state
     memory = np.zeros(0) if plan.start.memory is None else plan.start.memory.copy()
-    log = Log((np.float64, np.int64, np.float64), 2 * units)
+    log = Log(EVENT_TYPE, 2 * units)
     for begin, end in chunks(plan.samples, progress, "simulating"):
         while begin < end:
-            room = tuple(log.reserve(int(counters[0]), units * min(end - begin, 64)))
+            room = log.reserve(int(counters[0]), units * min(end - begin, 64))
             begin = kernel.run_cfc(
                 begin, end, refresh, values.inputs, stages, ranges, numbers, inputs, counters, memory, states, room, counts
             )  # fmt: skip
@@ -61,7 +61,7 @@ def _run(plan: SampledPlan, quantum: FloatArray, refresh: int, engine: str, boun
         output_samples=output[1:],
         output_initial=output[0],
         final=plan.final(states[-1].copy() if plan.start.memory is None else (states[-1].copy(), memory)),
-        events=event_table(*log.rows(int(counters[0]))),
+        events=ordered_events(log.array[: counters[0]]),
         event_counts=counts,
         input_event_counts=plan.event_counts,
         neuron_synaptic_operations=int(counts @ fan_out),

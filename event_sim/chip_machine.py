@@ -17,15 +17,15 @@ from liquid_neuro.quantized_network import Population, QuantizedNetwork
 MACHINE_STATE = 10  # of a machine's arrays: the rest are counts
 
 
-def programs_of(quantized: QuantizedNetwork) -> tuple[str, ...]:
-    """The programs that the kernel must know."""
+def cells_of(quantized: QuantizedNetwork) -> tuple[str, ...]:
+    """The cells whose programs the kernel must know."""
     from event_sim.kernels import chip
 
     used = {population.program for population in quantized.populations}
     unknown = used - {"", *chip.PROGRAM_NAMES}
     if unknown:
         raise ValueError(f"programs must be some of {', '.join(chip.PROGRAM_NAMES)} to run in ticks, but one is {min(unknown)}")
-    return tuple(name for name in chip.PROGRAM_NAMES if name in used)
+    return tuple(sorted({name.partition(".")[0] for name in used if name}))
 
 
 def word_limit(bits: int) -> int:

@@ -6,17 +6,17 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from event_sim.events import FloatArray, IntArray
-from event_sim.ltc_arrays import clocked_operations, event_free, segments_of
+from event_sim.events import FloatArray
+from event_sim.ltc_arrays import algebraic_levels, clocked_operations, event_free, segments_of
 from event_sim.plan import ContinuousPlan, SampledPlan, chunks
 from event_sim.recording import Recording
 from liquid_neuro.cells import lstm, ltc
-from liquid_neuro.exact_solver import kinds
 from liquid_neuro.network import Fused
 
 if TYPE_CHECKING:
-    from event_sim.kernels.ltc_clocked import ByTarget, Courses, Membranes
+    from event_sim.kernels.ltc_clocked import ByTarget, Membranes
 
 ROUNDING = 1e-9  # of a run without quantum, against the reference semantics
 FIRST_STEPS = 4  # per interval
@@ -36,6 +36,7 @@ def run_clocked(plan: SampledPlan | ContinuousPlan, tolerance: float, progress: 
 
 def _run_fused(plan: SampledPlan, progress: bool) -> Recording:
     from event_sim.kernels import ltc_clocked as kernel
+    from event_sim.kernels.ltc_exact import COURSE
 
     started = time.perf_counter()
     values, solver = ltc.effective(plan.network), plan.network.solver
@@ -49,7 +50,7 @@ def _run_fused(plan: SampledPlan, progress: bool) -> Recording:
     levels = plan.start.inputs * values.input_w + values.input_b
     states = np.empty((plan.samples + 1, plan.network.units))
     states[0], value, memory = plan.start.state, plan.start.state.copy(), plan.start.memory
-    courses, counters = _room(0), np.zeros(1, dtype=np.int64)
+    courses, counters = np.empty(0, dtype=COURSE), np.zeros(1, dtype=np.int64)
 
     def run(begin: int, end: int) -> None:
         kernel.run_clock(begin, end, False, 0, value, levels, membranes, recurrent, sensory, intervals, states, courses, counters)
@@ -82,14 +83,14 @@ def _run_exact(plan: ContinuousPlan, tolerance: float, progress: bool) -> Record
     """Steps between all input events and recorded times, halved until two runs agree to the tolerance (Richardson's estimate)."""
     started = time.perf_counter()
     network, values = plan.network, ltc.effective(plan.network)
-    sweeps = len(kinds(values, network.labels).levels)
+    sweeps = algebraic_levels(values, network.labels)
     if not (np.isfinite(tolerance) and tolerance > 0):
         raise ValueError(f"`tolerance` must be a positive number, but is {tolerance}")
     cuts = np.unique(np.concatenate([plan.record_s, plan.time_s]))
     longest = float(np.diff(cuts).max()) if len(cuts) > 1 else 0.0
     steps, before, error = FIRST_STEPS, None, np.inf
     for _ in range(DOUBLINGS):
-        states, columns, taken = _integrate(plan, values, cuts, longest / steps, sweeps)
+        states, courses, taken = _integrate(plan, values, cuts, longest / steps, sweeps)
         if before is not None:
             error = float(np.abs(states - before).max()) / 3.0  # second order: the finer run is three times nearer than their distance
         if error <= tolerance or longest == 0.0:
@@ -108,7 +109,7 @@ def _run_exact(plan: ContinuousPlan, tolerance: float, progress: bool) -> Record
         final=plan.final(recorded[-1].copy()),
         error_bound=max(2.0 * error, ROUNDING) if np.isfinite(error) else ROUNDING,
         error_bound_kind="estimate",
-        output_segments=segments_of(columns, network.outputs, network.time_unit_s),
+        output_segments=segments_of(courses, network.outputs, network.time_unit_s),
         output_gain=values.output_w,
         output_offset=values.output_b,
         **event_free(network.units, plan.event_counts, clocked_operations(values, 2, taken), started),
@@ -117,9 +118,10 @@ def _run_exact(plan: ContinuousPlan, tolerance: float, progress: bool) -> Record
 
 def _integrate(
     plan: ContinuousPlan, values: ltc.LTCValues, cuts: FloatArray, longest_s: float, sweeps: int
-) -> tuple[FloatArray, list[FloatArray | IntArray], int]:
+) -> tuple[FloatArray, npt.NDArray[Any], int]:
     """(states at the cuts, courses of the outputs, steps) with steps of at most longest_s seconds."""
     from event_sim.kernels import ltc_clocked as kernel
+    from event_sim.kernels.ltc_exact import COURSE
 
     unit_s, units = plan.network.time_unit_s, plan.network.units
     lengths = np.diff(cuts)
@@ -132,12 +134,12 @@ def _integrate(
     states, value = np.empty((len(cuts), units)), plan.start.state.copy()
     states[0] = value
     total = int(steps.sum())
-    courses, counters = _room(total * plan.network.outputs), np.zeros(1, dtype=np.int64)
+    courses, counters = np.empty(total * plan.network.outputs, dtype=COURSE), np.zeros(1, dtype=np.int64)
     levels = plan.start.inputs * values.input_w + values.input_b
     kernel.run_clock(
         0, len(lengths), True, sweeps, value, levels, membranes, recurrent, sensory, intervals, states, courses, counters
     )  # fmt: skip
-    return states, list(courses), total
+    return states, courses, total
 
 
 def _by_target(values: ltc.LTCValues) -> tuple[ByTarget, ByTarget]:
@@ -170,10 +172,3 @@ def _membranes(values: ltc.LTCValues, epsilon: float, outputs: int) -> Membranes
     leak: list[Any] = [values.cm.copy(), values.gleak + epsilon, values.gleak * values.vleak]
     columns: list[Any] = [*leak, *work, jumps, is_output]
     return Membranes(*columns)
-
-
-def _room(rows: int) -> Courses:
-    from event_sim.kernels.ltc_clocked import Courses
-
-    floats: list[Any] = [np.empty(rows) for _ in range(4)]
-    return Courses(floats[0], np.empty(rows, dtype=np.int64), *floats[1:])

@@ -14,10 +14,10 @@ import numpy.typing as npt
 from event_sim.chip_activity import ChipActivity, Trace
 from event_sim.chip_machine import (
     MACHINE_STATE,
+    cells_of,
     continue_from,
     layout_of,
     machine_at_rest,
-    programs_of,
     set_states,
     state_record,
     unit_populations,
@@ -80,7 +80,7 @@ def state_words(quantized: QuantizedNetwork, x: npt.ArrayLike) -> IntArray:
     if not words.size:
         return states
     ticks = quantized.ticks_per_sample * (words.shape[1] - 1) + quantized.read_tick + 1
-    kernel, limit = chip.run_kernel(programs_of(quantized)), word_limit(quantized.accumulator_bits)
+    kernel, limit = chip.run_kernel(cells_of(quantized)), word_limit(quantized.accumulator_bits)
 
     def part(rows: range) -> None:
         machine, at_rest = machine_at_rest(layout), machine_at_rest(layout)
@@ -173,7 +173,7 @@ class _Run:
         record = self.record._replace(events=np.zeros((most_events, 3), dtype=np.int64), event_count=np.zeros(1, dtype=np.int64))
         period, limit = self.quantized.ticks_per_sample, word_limit(self.quantized.accumulator_bits)
         first_sample = self.first_tick // period
-        kernel = chip.run_kernel(programs_of(self.quantized))
+        kernel = chip.run_kernel(cells_of(self.quantized))
         kernel(self.layout, self.machine, record, words, period, self.tick, ticks, first_sample, self.first_tick, limit)
         self.events.append(record.events[: record.event_count[0]].copy())
         self.tick += ticks

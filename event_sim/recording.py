@@ -120,8 +120,13 @@ class Recording:
 
 def event_table(time_s: FloatArray, unit: IntArray, value: FloatArray) -> npt.NDArray[np.void]:
     """Neuron events as one read-only structured array, ordered by (time, unit); a unit's own order at one time is kept."""
-    order = np.lexsort((unit, time_s))
     table = np.empty(len(time_s), dtype=EVENT_TYPE)
-    table["time_s"], table["unit"], table["value"] = time_s[order], unit[order], value[order]
-    table.setflags(write=False)
-    return table
+    table["time_s"], table["unit"], table["value"] = time_s, unit, value
+    return ordered_events(table)
+
+
+def ordered_events(table: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+    """A read-only copy of an event table, ordered by (time, unit); a unit's own order at one time is kept."""
+    result = table[np.lexsort((table["unit"], table["time_s"]))]
+    result.setflags(write=False)
+    return result

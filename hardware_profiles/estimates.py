@@ -76,7 +76,7 @@ def _assemble(profile: HardwareProfile, parts: _Parts, period_s: float | None, m
         components={"static": static[mode], **parts.dynamic, **parts.outside},
         outside_total=tuple(parts.outside),
         times=parts.times,
-        counts=parts.counts,
+        counts={name: round(count, 9) for name, count in parts.counts.items()},
         sources={place: f"{number.confidence}: {number.source}" for place, number in profile.numbers()},
         memory_bits=dict(memory_bits),
         notes=tuple(notes),
@@ -90,8 +90,11 @@ def _paced_static(parts: _Parts, period_s: float) -> Range:
         return running * busy + rest * max(period_s - busy, 0.0)
 
     busy, running, rest = parts.busy_s, parts.running_power_w, parts.rest_power_w
+    ends = (busy.low, busy.typical, busy.high)  # a longer run may cost less here: the resting power counts for the remainder alone
     return Range(
-        one(busy.low, running.low, rest.low), one(busy.typical, running.typical, rest.typical), one(busy.high, running.high, rest.high)
+        min(one(end, running.low, rest.low) for end in ends),
+        one(busy.typical, running.typical, rest.typical),
+        max(one(end, running.high, rest.high) for end in ends),
     )
 
 

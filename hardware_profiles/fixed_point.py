@@ -53,7 +53,8 @@ class QFormat:
         scaled = np.asarray(real, dtype=np.float64) / self.lsb
         if np.isnan(scaled).any():
             raise ValueError("a value to quantise must be a number, but is NaN")
-        return np.clip(round_half_up(scaled), self.lowest, self.highest).astype(np.int64)
+        nearest: Integers = np.clip(round_half_up(scaled), self.lowest, self.highest).astype(np.int64)
+        return nearest
 
     def to_real(self, integer: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """The real values that integers of this format stand for."""

@@ -21,6 +21,7 @@ from liquid_neuro.cells.ltc import Gates, LTCValues, Prepared
 
 TOLERANCE = 1e-11
 MAXIMUM_STEPS = 100_000
+MAXIMUM_NEURONS = 3000
 Indices = npt.NDArray[np.int64]
 
 
@@ -63,6 +64,9 @@ def exact_step(
     prepared: Prepared, kind: Kinds, v: FloatArray, x: FloatArray, timespan: FloatArray, tolerance: float = TOLERANCE
 ) -> FloatArray:
     """The state (batch, units) after the timespans (batch,) > 0 with inputs x held. Every row takes the same fractions of its timespan."""
+    if v.shape[1] > MAXIMUM_NEURONS:
+        limit = f"at most {MAXIMUM_NEURONS} neurons (its Jacobian is dense)"
+        raise ValueError(f"the exact reference must have {limit}, but has {v.shape[1]}; use event_sim.simulate, which takes any number")
     system = _System(prepared, kind, *prepared.held(x), timespan, tolerance)
     v = system.settled(v)
     position, rejected, size = 0.0, False, system.first_step(v)

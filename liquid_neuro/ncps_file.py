@@ -44,8 +44,8 @@ def _from_zip(file: Path) -> Arrays:
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError) as error:
-        raise ValueError(f'"{file}" must be a whole .npz or .pt file, but is not ({error})') from None
+    except (zipfile.BadZipFile, OSError, RuntimeError, UnicodeError) as error:
+        raise ValueError(f'"{file}" must be a whole .npz or .pt file, but is not ({error!s:.120})') from None
     if not any(name.endswith(".npy") for name in names):
         if any(name.endswith(("config.json", ".h5")) for name in names):
             raise ValueError(f'"{file}" must be .safetensors, .npz or .pt, but is a Keras file; write the weights with {KERAS_HINT}')
@@ -61,10 +61,10 @@ def _from_zip(file: Path) -> Arrays:
         EOFError,
         KeyError,
         MemoryError,
-        NotImplementedError,
+        RuntimeError,
         SyntaxError,
     ) as error:
-        raise ValueError(f'"{file}" must be a whole .npz file of plain arrays, but is not ({error})') from None
+        raise ValueError(f'"{file}" must be a whole .npz file of plain arrays, but is not ({error!s:.120})') from None
     inner = {name[3:]: value for name, value in arrays.items() if name.startswith("sd.")}
     return inner or arrays
 
@@ -78,7 +78,7 @@ def _from_safetensors(file: Path) -> Arrays:
                 )
             return {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - not a mapping
     except (safetensors.SafetensorError, OSError, TypeError, AttributeError, KeyError, UnicodeError, MemoryError) as error:
-        raise ValueError(f'"{file}" must be a whole safetensors file of float arrays, but is not ({error})') from None
+        raise ValueError(f'"{file}" must be a whole safetensors file of float arrays, but is not ({error!s:.120})') from None
 
 
 def liquid_part(arrays: Arrays, prefix: str | None) -> Arrays:
@@ -114,7 +114,8 @@ def as_float(name: str, value: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """The array as float64; ValueError where it holds no real numbers."""
     if value.dtype.kind not in "fiu":
         raise ValueError(f"{name} must hold real numbers, but holds {value.dtype}")
-    return value.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN is as good as any other: the network's rules refuse it
+        return value.astype(np.float64)
 
 
 def _some(names: Any) -> str:

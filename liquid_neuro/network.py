@@ -50,7 +50,10 @@ Solver = Fused | Exact | ClosedForm
 
 @dataclass(frozen=True)
 class LTCSettings:
-    """What an LTC's equations need beside its parameters. `softplus`: w, sensory_w, cm and gleak pass through softplus (ncps' implicit constraints)."""
+    """What an LTC's equations need beside its parameters.
+
+    softplus: w, sensory_w, cm and gleak pass through softplus (ncps' implicit constraints). epsilon: enters fused steps alone.
+    """
 
     softplus: bool = True
     epsilon: float = 1e-8
@@ -95,8 +98,7 @@ class LiquidNetwork:
     parameters: read-only float64 arrays under ncps' names, raw (before softplus). An LTC's synapse parameters (w, sigma, mu, erev and
     sensory_…) are vectors over the wiring's synapse list; a CfC's are matrices (target, source). The tables of names, meanings, shapes and
     units stand in liquid_neuro/cells/ltc.py and cfc.py.
-    wiring: None for a CfC without one (fully connected).
-    layers: the wired CfC's layers, in order (unit numbers of the wiring); empty otherwise.
+    wiring: None for a CfC without one (fully connected). A wired CfC runs the wiring's layers in order.
     """
 
     cell: str

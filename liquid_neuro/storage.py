@@ -77,7 +77,7 @@ def load(path: str | Path) -> LiquidNetwork:
                 )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (safetensors.SafetensorError, OSError, TypeError, KeyError, UnicodeError, MemoryError, AttributeError) as error:
-        raise ValueError(f'"{path}" must be a whole safetensors file, but is not ({error})') from None
+        raise ValueError(f'"{path}" must be a whole safetensors file, but is not ({error!s:.200})') from None
     try:
         return _network(json.loads(metadata[KEY]), tensors)
     except RecursionError:

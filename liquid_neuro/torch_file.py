@@ -87,12 +87,12 @@ def read_tensors(path: str | Path) -> dict[str, npt.NDArray[Any]]:
     try:
         with zipfile.ZipFile(path) as archive:
             return _state_dict(_Reader(archive).value())
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
-        raise ValueError(f'"{path}" must be a whole .pt file of torch 1.6 or newer, but is not ({error}); {HINT}') from None
-    except (IndexError, KeyError, TypeError, AttributeError, OverflowError, UnicodeError, RecursionError, MemoryError):
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+        raise ValueError(f'"{path}" must be a whole .pt file of torch 1.6 or newer, but is not ({error!s:.120}); {HINT}') from None
+    except (IndexError, KeyError, TypeError, AttributeError, OverflowError, UnicodeError, MemoryError):
         raise ValueError(f'"{path}" must be a .pt file with tensors, but its pickle is damaged; {HINT}') from None
     except ValueError as error:
-        raise ValueError(f'"{path}" must be a .pt file with tensors alone, but {error}') from None
+        raise ValueError(f'"{path}" must be a .pt file with tensors alone, but {error!s:.300}') from None
 
 
 def _state_dict(value: Any) -> dict[str, npt.NDArray[Any]]:

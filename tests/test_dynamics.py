@@ -240,6 +240,30 @@ def test_extreme_parameters_raise_no_warning():
             assert np.isfinite(integrate(network, [[1e6, -1e6], [0, 0]])[0]).all()
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_states_never_leave_the_box_of_their_potentials(seed):
+    """Every step is a convex combination of the old state, vleak and the reversal potentials: for every timespan and input."""
+    rng = np.random.default_rng(seed)
+    wiring = Wiring.random(3, 8, 2, 0.4, seed=seed)
+    network = ltc(wiring, seed=seed, softplus=False, epsilon=0.0)
+    zeroed = {name: network.parameters[name] * (rng.random(len(network.parameters[name])) < 0.7) for name in ("w", "sensory_w", "gleak")}
+    network = network.with_parameters({**zeroed, "cm": 10.0 ** rng.uniform(-4, 1, 8), "erev": rng.normal(size=wiring.synapse_count)})
+    x, spans, start = rng.normal(size=(12, 3)) * 5, rng.choice([0.0, 1e-3, 0.1, 1.0, 50.0], 12), rng.normal(size=8)
+    bounds = [network.parameters[name] for name in ("vleak", "erev", "sensory_erev")]
+    lowest, highest = min(part.min() for part in (*bounds, start)), max(part.max() for part in (*bounds, start))
+    for solver in (Fused(1), Fused(6), Exact()):
+        states = trajectory(network.with_solver(solver), x, spans, start).states
+        assert lowest - 1e-9 < states.min()
+        assert states.max() < highest + 1e-9
+
+
+def test_the_exact_reference_has_a_limit_of_size():
+    network = ltc(Wiring.random_fan_in(1, 3001, 1, 2), solver="exact")
+    with pytest.raises(ValueError, match=r"at most 3000 neurons .* but has 3001; use event_sim.simulate"):
+        integrate(network, np.zeros((1, 1)))
+    assert np.isfinite(integrate(network.with_solver("fused"), np.zeros((1, 1)))[0]).all()
+
+
 def test_a_wired_cfc_hears_the_layer_before_in_the_same_step():
     wiring = Wiring.ncp(3, 4, 3, 2, 2, 2, 2, 2)
     network = cfc(wiring, seed=2, mode="no_gate")

@@ -9,7 +9,18 @@ import pytest
 
 from event_sim.kernels.jit import recompiled
 from hardware_profiles import fixed_point
-from hardware_profiles.fixed_point import QFormat, bit_length, clip, floor_shift, left_shift, maximum, minimum, round_shift, saturate, select
+from hardware_profiles.fixed_point import (
+    QFormat,
+    bit_length,
+    clip,
+    floor_shift,
+    left_shift,
+    maximum,
+    minimum,
+    round_shift,
+    saturate,
+    select,
+)
 from liquid_neuro.cells.integer import curve, interpolate, odd_table, ratio_at_least, sigmoid_table
 from liquid_neuro.cells.interpret import with_primitives
 

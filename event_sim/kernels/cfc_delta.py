@@ -167,16 +167,16 @@ def remember(numbers: Any, inputs: int, state: Any, memory: Any) -> None:
 
 @compiled
 def run_cfc(first: int, last: int, refresh: int, network_inputs: int, stages: Any, ranges: Any, numbers: Any, inputs: Any, progress: Any,
-            memory: Any, states: Any, sent: Any, counts: Any) -> int:  # fmt: skip
+            memory: Any, states: Any, events: Any, counts: Any) -> int:  # fmt: skip
     """Run samples first..last-1; returns the first sample that was not run (there was no room left for its events).
 
     refresh: increments after which a stage takes its sums anew. progress: [events written, products computed]. memory: (units,) or empty.
-    states: (K + 1, units), row k + 1 is written by sample k. sent: (time_s, unit, value) columns. counts: (units,) events.
+    states: (K + 1, units), row k + 1 is written by sample k. events: room for events. counts: (units,) events.
     """
     units = states.shape[1]
     state = states[first].copy()
     for sample in range(first, last):
-        if progress[0] + units > len(sent[1]):
+        if progress[0] + units > len(events):
             return sample
         for change in range(inputs.first_change[sample], inputs.first_change[sample + 1]):
             numbers.signal[inputs.channel[change]] = inputs.level[change]
@@ -204,7 +204,8 @@ def run_cfc(first: int, last: int, refresh: int, network_inputs: int, stages: An
                 if value != numbers.signal[signal] and abs(value - numbers.signal[signal]) >= numbers.quantum[signal]:
                     numbers.signal[signal] = value
                     if unit >= 0:
-                        sent[0][progress[0]], sent[1][progress[0]], sent[2][progress[0]] = inputs.time_s[sample], unit + output, value
+                        event = events[progress[0]]
+                        event.time_s, event.unit, event.value = inputs.time_s[sample], unit + output, value
                         progress[0] += 1
                         counts[unit + output] += 1
         states[sample + 1, :] = state

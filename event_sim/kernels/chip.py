@@ -97,7 +97,7 @@ def _bit_length(value: int) -> Any:
 
 
 def _unused(state: int, *rest: Any) -> int:
-    """Stands for the programs that a network does not have: they need no compilation."""
+    """Stands for the programs of the cells that a network does not have: they need no compilation."""
     return state
 
 
@@ -269,12 +269,13 @@ def _run(
 
 
 @cache
-def run_kernel(programs: tuple[str, ...]) -> Any:
-    """`_run` compiled for networks of these programs, names in the order of PROGRAM_NAMES."""
+def run_kernel(cells: tuple[str, ...]) -> Any:
+    """`_run` compiled for the programs of these cells, e.g. ("ltc",)."""
     names = {function.__name__: recompiled(function) for function in (_arrive, _note, _send, round_shift)}
-    used = {name.partition(".")[2]: with_primitives(PROGRAMS[name].function, {"bit_length": _bit_length}) for name in programs}
-    variant = "+".join(programs)
-    evaluate = with_primitives(_evaluate, used)
+    used = [name for name in PROGRAM_NAMES if name.partition(".")[0] in cells]
+    programs = {name.partition(".")[2]: with_primitives(PROGRAMS[name].function, {"bit_length": _bit_length}) for name in used}
+    variant = "+".join(cells)
+    evaluate = with_primitives(_evaluate, programs)
     # Compiled code is linked by names: two of one name, one of them from the cache on disk, would be taken for the same function.
     evaluate.__qualname__ = f"_evaluate-{variant}"
     return compiled(_run, f"chip.{variant}", _evaluate=recompiled(evaluate), **names)

@@ -9,10 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba import types
-from numba.extending import intrinsic
 
+from event_sim.kernels.exponential import LIMIT, fast_exp
 from event_sim.kernels.jit import compiled, inner
 
 Floats = npt.NDArray[np.float64]
@@ -57,72 +55,15 @@ class Intervals(NamedTuple):
     level: Floats
 
 
-class Courses(NamedTuple):
-    """Room for the exact courses of output neurons within steps; empty where nobody wants them."""
-
-    time: Floats
-    unit: Integers
-    start: Floats
-    target: Floats
-    rate: Floats
-
-
-@intrinsic
-def _bits_of(context: Any, number: Any) -> Any:
-    """The bits of a float as an integer."""
-
-    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], ir.IntType(64))
-
-    return types.int64(types.float64), generate
-
-
-@intrinsic
-def _float_of(context: Any, bits: Any) -> Any:
-    """The float with these bits."""
-
-    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], ir.DoubleType())
-
-    return types.float64(types.int64), generate
-
-
-@inner
-def fast_exp(x: float) -> Any:
-    """e^x for |x| <= 700 to a relative error below 1e-14, without a branch.
-
-    x = n ln 2 + r; adding 1.5 * 2^52 rounds x / ln 2 to the integer n and leaves it in the lowest bits; e^r is its Taylor polynomial.
-    """
-    magic = 6755399441055744.0
-    shifted = x * 1.4426950408889634 + magic
-    n = shifted - magic
-    r = x - n * 0.6931471803691238
-    r = r - n * 1.9082149292705877e-10
-    p = 1.0 / 39916800.0
-    p = p * r + 1.0 / 3628800.0
-    p = p * r + 1.0 / 362880.0
-    p = p * r + 1.0 / 40320.0
-    p = p * r + 1.0 / 5040.0
-    p = p * r + 1.0 / 720.0
-    p = p * r + 1.0 / 120.0
-    p = p * r + 1.0 / 24.0
-    p = p * r + 1.0 / 6.0
-    p = p * r + 0.5
-    p = p * r + 1.0
-    p = p * r + 1.0
-    bits = (_bits_of(shifted) + 1023) << 52  # type: ignore[call-arg]
-    return p * _float_of(bits)  # type: ignore[call-arg]
-
-
 @inner
 def sums(synapses: Any, level: Any, base: Any, base_driven: Any, conductance: Any, driven: Any) -> None:
     """conductance = base + sum of w sigmoid(sigma (level - mu)) per target, driven likewise with erev."""
     gate, source, weight = synapses.gate, synapses.source, synapses.weight
     sigma, sigma_mu, erev = synapses.sigma, synapses.sigma_mu, synapses.erev
+    for index in range(len(source)):  # fetching levels in a loop of its own leaves the next one to SIMD
+        gate[index] = min(max(sigma_mu[index] - sigma[index] * level[source[index]], -LIMIT), LIMIT)
     for index in range(len(source)):
-        x = sigma_mu[index] - sigma[index] * level[source[index]]
-        x = min(max(x, -700.0), 700.0)
-        gate[index] = weight[index] / (1.0 + fast_exp(x))
+        gate[index] = weight[index] / (1.0 + fast_exp(gate[index]))
     for unit in range(len(conductance)):
         total, total_driven = base[unit], base_driven[unit]
         for index in range(synapses.first[unit], synapses.first[unit + 1]):
@@ -153,10 +94,10 @@ def midpoint(m: Any, recurrent: Any, value: Any, step: float, sweeps: int, now: 
     sums(recurrent, m.middle, m.held, m.held_driven, m.conductance, m.driven)
     for unit in range(units):
         if m.output[unit] == 1:
-            courses.time[row], courses.unit[row], courses.start[row] = now, unit, value[unit]
-            alive = m.conductance[unit] > 0.0
-            courses.target[row] = m.driven[unit] / m.conductance[unit] if alive else value[unit]
-            courses.rate[row] = 0.0 if not alive else m.conductance[unit] / m.capacity[unit]  # infinite without inertia
+            course, alive = courses[row], m.conductance[unit] > 0.0
+            course.time, course.unit, course.start = now, unit, value[unit]
+            course.target = m.driven[unit] / m.conductance[unit] if alive else value[unit]
+            course.rate = m.conductance[unit] / m.capacity[unit] if alive else 0.0  # infinite without inertia
             row += 1
         value[unit] = relax(value[unit], m.conductance[unit], m.driven[unit], m.capacity[unit], step)
     jump(m, recurrent, value, sweeps)

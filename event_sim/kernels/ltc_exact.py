@@ -7,230 +7,181 @@ Neurons wait in an indexed binary heap ordered by (time, unit). cm = 0: the neur
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from event_sim.kernels.jit import compiled, inner
-from event_sim.kernels.ltc_fused import add
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+from event_sim.kernels.ltc_fused import add, gate
 
 DONE, NO_ROOM, TOO_MANY = 0, 1, 2
 
-
-class ExactNeurons(NamedTuple):
-    """What a neuron carries: its value at time `at`, what it last sent, its sums with rounding carries, its course, its heap place."""
-
-    value: Floats
-    sent: Floats
-    quantum: Floats
-    capacity: Floats
-    conductance: Floats
-    conductance_carry: Floats
-    driven: Floats
-    driven_carry: Floats
-    target: Floats
-    rate: Floats
-    at: Floats
-    due: Floats
-    heap: Integers
-    place: Integers
-    mark: Integers
-    output: Integers
-
-
-class Changes(NamedTuple):
-    """Input levels that change, and times at which all states are recorded, both ascending, in model units."""
-
-    time: Floats
-    channel: Integers
-    level: Floats
-    record: Floats
-
-
-class Log(NamedTuple):
-    """Room for events (first_free 0) and for the courses of output neurons."""
-
-    time: Floats
-    unit: Integers
-    value: Floats
-    course_time: Floats
-    course_unit: Integers
-    course_start: Floats
-    course_target: Floats
-    course_rate: Floats
+# A neuron: its value at time `at`, what it last sent, its sums with what rounding lost of them, its course (target and rate), the time at
+# which it sends, its place in the heap, whether it is an output (1), how many events it sent since the last
+# input, and the number of that input.
+EXACT_NEURON = np.dtype(
+    [(name, np.float64) for name in ("value", "sent", "quantum", "capacity", "conductance", "conductance_carry", "driven", "driven_carry")]
+    + [(name, np.float64) for name in ("target", "rate", "at", "due")]
+    + [(name, np.int64) for name in ("place", "mark", "output", "recent", "inputs")]
+)
+EXACT_CHANGE = np.dtype([("time", np.float64), ("channel", np.int64), ("level", np.float64)])
+# A piece of an output neuron's course, and what a run carries from call to call.
+COURSE = np.dtype([("time", np.float64), ("unit", np.int64), ("start", np.float64), ("target", np.float64), ("rate", np.float64)])
+_CARRIED = ("change", "record", "events", "courses", "mark", "operations", "sensory_operations", "culprit", "inputs")
+EXACT_PROGRESS = np.dtype([(name, np.int64) for name in _CARRIED])
 
 
 @inner
 def earlier(neurons: Any, first: int, second: int) -> bool:
     """Whether neuron first comes before neuron second."""
-    return neurons.due[first] < neurons.due[second] or (neurons.due[first] == neurons.due[second] and first < second)
+    one, other = neurons[first].due, neurons[second].due
+    return one < other or (one == other and first < second)
 
 
 @inner
-def move(neurons: Any, unit: int) -> None:
+def move(heap: Any, neurons: Any, unit: int) -> None:
     """Restore the heap after a neuron's time changed."""
-    heap, place = neurons.heap, neurons.place
-    position = place[unit]
+    position = neurons[unit].place
     while position > 0 and earlier(neurons, unit, heap[(position - 1) >> 1]):
         parent = heap[(position - 1) >> 1]
         heap[position] = parent
-        place[parent] = position
+        neurons[parent].place = position
         position = (position - 1) >> 1
     size = len(heap)
-    while True:
-        child = 2 * position + 1
-        if child >= size:
-            break
+    child = 2 * position + 1
+    while child < size:
         if child + 1 < size and earlier(neurons, heap[child + 1], heap[child]):
             child += 1
         if not earlier(neurons, heap[child], unit):
             break
         heap[position] = heap[child]
-        place[heap[child]] = position
+        neurons[heap[child]].place = position
         position = child
+        child = 2 * position + 1
     heap[position] = unit
-    place[unit] = position
+    neurons[unit].place = position
 
 
 @inner
-def value_at(neurons: Any, unit: int, now: float) -> Any:
+def value_at(neuron: Any, now: float) -> Any:
     """A neuron's value at a time not before its own."""
-    value, target, elapsed = neurons.value[unit], neurons.target[unit], now - neurons.at[unit]
-    if elapsed <= 0.0 or value == target:
-        return value
-    return target + (value - target) * np.exp(-neurons.rate[unit] * elapsed)
+    elapsed = now - neuron.at
+    if elapsed <= 0.0 or neuron.value == neuron.target:
+        return neuron.value
+    return neuron.target + (neuron.value - neuron.target) * np.exp(-neuron.rate * elapsed)
 
 
 @inner
-def settle(neurons: Any, unit: int, now: float) -> None:
-    """A neuron's new course (its value stands at now) and the time at which it will be a quantum away from what it last sent."""
-    conductance = neurons.conductance[unit] + neurons.conductance_carry[unit]
+def settle(heap: Any, neurons: Any, unit: int, now: float) -> None:
+    """A neuron's new course (its value stands at now), and the time at which it will be a quantum away from what it last sent."""
+    neuron = neurons[unit]
+    conductance = neuron.conductance + neuron.conductance_carry
     if conductance <= 0.0:
-        neurons.target[unit], neurons.rate[unit] = neurons.value[unit], 0.0
+        neuron.target, neuron.rate = neuron.value, 0.0
     else:
-        neurons.target[unit] = (neurons.driven[unit] + neurons.driven_carry[unit]) / conductance
-        if neurons.capacity[unit] > 0.0:
-            neurons.rate[unit] = conductance / neurons.capacity[unit]
+        neuron.target = (neuron.driven + neuron.driven_carry) / conductance
+        if neuron.capacity > 0.0:
+            neuron.rate = conductance / neuron.capacity
         else:
-            neurons.value[unit], neurons.rate[unit] = neurons.target[unit], np.inf
-    predict(neurons, unit, now)
-    move(neurons, unit)
+            neuron.value, neuron.rate = neuron.target, np.inf
+    before = neuron.due
+    if abs(neuron.value - neuron.sent) >= neuron.quantum:
+        neuron.due = now
+    elif abs(neuron.target - neuron.sent) <= neuron.quantum * (1.0 + 1e-12) or neuron.value == neuron.target:
+        neuron.due = np.inf
+    else:
+        level = neuron.sent + neuron.quantum if neuron.target > neuron.sent else neuron.sent - neuron.quantum
+        neuron.due = now + np.log1p((level - neuron.value) / (neuron.target - level)) / neuron.rate
+    if neuron.due != before:
+        move(heap, neurons, unit)
 
 
 @inner
-def predict(neurons: Any, unit: int, now: float) -> None:
-    """The next time at which the neuron sends; infinite where its course never takes it a quantum away."""
-    value, sent, quantum, target = neurons.value[unit], neurons.sent[unit], neurons.quantum[unit], neurons.target[unit]
-    if abs(value - sent) >= quantum:
-        neurons.due[unit] = now
-        return
-    distance = abs(target - sent)
-    if distance <= quantum * (1.0 + 1e-12) or value == target:
-        neurons.due[unit] = np.inf
-        return
-    level = sent + quantum if target > sent else sent - quantum
-    neurons.due[unit] = now + np.log1p((level - value) / (target - level)) / neurons.rate[unit]
-
-
-@inner
-def deliver(neurons: Any, synapses: Any, source: int, level: float, now: float, mark: int, touched: Any, count: int) -> int:
+def deliver(neurons: Any, first: Any, synapses: Any, source: int, level: float, now: float, mark: int, touched: Any, count: int) -> int:
     """One event: its new conductances enter the sums of all targets, which are first advanced under the old sums."""
-    for index in range(synapses.first[source], synapses.first[source + 1]):
-        unit = synapses.target[index]
-        if neurons.mark[unit] != mark:
-            neurons.mark[unit] = mark
-            touched[count] = unit
+    for index in range(first[source], first[source + 1]):
+        synapse = synapses[index]
+        neuron = neurons[synapse.target]
+        if neuron.mark != mark:
+            neuron.mark = mark
+            touched[count] = synapse.target
             count += 1
-            neurons.value[unit] = value_at(neurons, unit, now)
-            neurons.at[unit] = now
-        new = synapses.weight[index] / (1.0 + np.exp(synapses.sigma[index] * (synapses.mu[index] - level)))
-        change = new - synapses.now[index]
-        synapses.now[index] = new
-        add(neurons.conductance, neurons.conductance_carry, unit, change)
-        add(neurons.driven, neurons.driven_carry, unit, change * synapses.erev[index])
+            neuron.value = value_at(neuron, now)
+            neuron.at = now
+        new = gate(synapse, level)
+        add(neuron, new - synapse.now, synapse.erev)
+        synapse.now = new
     return count
 
 
 @inner
-def write_course(neurons: Any, log: Any, row: int, unit: int, now: float) -> None:
-    """Note the course that a neuron takes from now on."""
-    log.course_time[row], log.course_unit[row] = now, unit
-    log.course_start[row], log.course_target[row], log.course_rate[row] = neurons.value[unit], neurons.target[unit], neurons.rate[unit]
+def write_course(neurons: Any, courses: Any, row: int, unit: int, now: float) -> int:
+    """Note the course that an output neuron takes from now on; returns the next free row."""
+    neuron = neurons[unit]
+    if neuron.output == 0:
+        return row
+    course = courses[row]
+    course.time, course.unit, course.start, course.target, course.rate = now, unit, neuron.value, neuron.target, neuron.rate
+    return row + 1
 
 
 @compiled
-def run_exact(until: float, limit: int, begin: float, neurons: Any, recurrent: Any, sensory: Any, changes: Any, progress: Any, states: Any,
-              log: Any, counts: Any) -> int:  # fmt: skip
-    """Run to time `until` (model units). Returns DONE, NO_ROOM (grow the log and call again) or TOO_MANY.
+def run_exact(until: float, limit: int, begin: float, heap: Any, neurons: Any, first: Any, synapses: Any, sensory_first: Any, sensory: Any,
+              changes: Any, record: Any, progress: Any, states: Any, events: Any, courses: Any, counts: Any) -> int:  # fmt: skip
+    """Run to time `until` (model units). Returns DONE, NO_ROOM (grow events and courses and call again) or TOO_MANY.
 
-    begin: the start of the whole run. progress: [next change, next record, events written, courses written, mark, operations, sensory
-    operations, culprit]. More than `limit` events of one neuron between two inputs are too many. counts: (2, units), events of the whole
-    run and since the last input.
+    begin: the start of the whole run. heap: (units,) numbers. record: ascending times at which all states are written, those just before
+    what happens then. progress: one record. More than `limit` events of one neuron between two inputs are too many; culprit names it.
     """
-    units = len(neurons.value)
+    units = len(neurons)
     touched = np.empty(units, dtype=np.int64)
-    change, record, written, courses, mark = progress[0], progress[1], progress[2], progress[3], progress[4]
-    status = DONE
-    if mark == 0:
-        mark = 1
+    run = progress[0]
+    if run.mark == 0:
         for unit in range(units):
-            settle(neurons, unit, begin)
-            if neurons.output[unit] == 1:
-                write_course(neurons, log, courses, unit, begin)
-                courses += 1
+            settle(heap, neurons, unit, begin)
+            run.courses = write_course(neurons, courses, run.courses, unit, begin)
     while True:
-        if written >= len(log.unit) or courses + units > len(log.course_unit):
-            status = NO_ROOM
-            break
-        first = neurons.heap[0]
-        now = neurons.due[first]
-        input_first = change < len(changes.time) and changes.time[change] <= now
+        if run.events >= len(events) or run.courses + units > len(courses):
+            return NO_ROOM
+        unit = heap[0]
+        now = neurons[unit].due
+        input_first = run.change < len(changes) and changes[run.change].time <= now
         if input_first:
-            now = changes.time[change]
-        while record < len(changes.record) and changes.record[record] <= min(now, until):
-            for unit in range(units):
-                states[record, unit] = value_at(neurons, unit, changes.record[record])
-            record += 1
+            now = changes[run.change].time
+        while run.record < len(record) and record[run.record] <= min(now, until):
+            for index in range(units):
+                states[run.record, index] = value_at(neurons[index], record[run.record])
+            run.record += 1
         if now > until or now == np.inf:
-            break
-        mark += 1
+            return DONE
+        run.mark += 1
         count = 0
         if input_first:
-            counts[1, :] = 0
-            while change < len(changes.time) and changes.time[change] == now:
-                channel = changes.channel[change]
-                count = deliver(neurons, sensory, channel, changes.level[change], now, mark, touched, count)
-                progress[6] += sensory.first[channel + 1] - sensory.first[channel]
-                change += 1
+            run.inputs += 1
+            while run.change < len(changes) and changes[run.change].time == now:
+                channel, level = changes[run.change].channel, changes[run.change].level
+                count = deliver(neurons, sensory_first, sensory, channel, level, now, run.mark, touched, count)
+                run.sensory_operations += sensory_first[channel + 1] - sensory_first[channel]
+                run.change += 1
         else:
-            if abs(neurons.value[first] - neurons.sent[first]) < neurons.quantum[first]:
-                step = neurons.quantum[first] if neurons.target[first] > neurons.sent[first] else -neurons.quantum[first]
-                neurons.value[first] = neurons.sent[first] + step
-            value = neurons.value[first]
-            neurons.at[first] = now
-            neurons.sent[first] = value
-            neurons.mark[first] = mark
-            touched[0] = first
+            neuron = neurons[unit]
+            if abs(neuron.value - neuron.sent) < neuron.quantum:
+                neuron.value = neuron.sent + neuron.quantum if neuron.target > neuron.sent else neuron.sent - neuron.quantum
+            neuron.sent, neuron.at, neuron.mark = neuron.value, now, run.mark
+            touched[0] = unit
             count = 1
-            log.time[written], log.unit[written], log.value[written] = now, first, value
-            written += 1
-            counts[0, first] += 1
-            counts[1, first] += 1
-            if counts[1, first] > limit:
-                progress[7] = first
-                status = TOO_MANY
-                break
-            progress[5] += recurrent.first[first + 1] - recurrent.first[first]
-            count = deliver(neurons, recurrent, first, value, now, mark, touched, count)
+            event = events[run.events]
+            event.time_s, event.unit, event.value = now, unit, neuron.value
+            run.events += 1
+            counts[unit] += 1
+            if neuron.inputs != run.inputs:
+                neuron.inputs, neuron.recent = run.inputs, 0
+            neuron.recent += 1
+            if neuron.recent > limit:
+                run.culprit = unit
+                return TOO_MANY
+            run.operations += first[unit + 1] - first[unit]
+            count = deliver(neurons, first, synapses, unit, neuron.value, now, run.mark, touched, count)
         for index in range(count):
-            unit = touched[index]
-            settle(neurons, unit, now)
-            if neurons.output[unit] == 1:
-                write_course(neurons, log, courses, unit, now)
-                courses += 1
-    progress[0], progress[1], progress[2], progress[3], progress[4] = change, record, written, courses, mark
-    return status
+            settle(heap, neurons, touched[index], now)
+            run.courses = write_course(neurons, courses, run.courses, touched[index], now)

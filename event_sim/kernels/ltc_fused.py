@@ -4,73 +4,36 @@ Between two events that reach it a neuron's conductance sum g and driven sum c a
 v <- (C v + c) / (C + g), C = cm / h, are v_inf + (v - v_inf) r^k with v_inf = c / g and r = C / (C + g). Times are whole sub-steps; all
 events of one grid time act on the states before it. A neuron that may have moved by its quantum stands in a calendar queue (a ring of
 lists, one per grid time) at a time before which it certainly has not: |v(k) - v| <= k (1 - r) |v_inf - v|. So no logarithm is needed.
+
+Neurons and synapses are records (all of a neuron lies in two cache lines), which also keeps compiled calls free of reference counting.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from event_sim.kernels.jit import compiled, inner
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 RING = 256  # grid times per turn of the calendar; a power of two
 NEVER = np.int64(1) << 62
 
-
-class Synapses(NamedTuple):
-    """Synapses ordered by source (`first` has one entry per source and one more); `now` is the conductance they contribute at present."""
-
-    first: Integers
-    target: Integers
-    weight: Floats
-    sigma: Floats
-    mu: Floats
-    erev: Floats
-    now: Floats
-
-
-class Neurons(NamedTuple):
-    """What a neuron carries: its value at grid time `at`, what it last sent, its two sums with their rounding carries, its course."""
-
-    value: Floats
-    sent: Floats
-    quantum: Floats
-    capacity: Floats
-    conductance: Floats
-    conductance_carry: Floats
-    driven: Floats
-    driven_carry: Floats
-    target: Floats
-    ratio: Floats
-    at: Integers
-    due: Integers
-    next: Integers
-    previous: Integers
-    mark: Integers
-
-
-class Clock(NamedTuple):
-    """Samples: sub-step length in model units (0: the sample leaves the state), boundaries and lengths in seconds, the inputs' changes."""
-
-    step: Floats
-    start_s: Floats
-    length_s: Floats
-    first_change: Integers
-    channel: Integers
-    level: Floats
-
-
-class Sent(NamedTuple):
-    """Room for neuron events."""
-
-    time_s: Floats
-    unit: Integers
-    value: Floats
+# A neuron: its value at grid time `at`, what it last sent, its two sums with what rounding lost of them, its course (target, ratio per
+# sub-step), and its place in the calendar. cm / step length is `capacity` / step.
+NEURON = np.dtype(
+    [(name, np.float64) for name in ("value", "sent", "quantum", "capacity", "conductance", "conductance_carry", "driven", "driven_carry")]
+    + [(name, np.float64) for name in ("target", "ratio")]
+    + [(name, np.int64) for name in ("at", "due", "next", "previous", "mark", "unused")]
+)
+# A synapse, ordered by (source, target); `now` is the conductance that it contributes at present.
+SYNAPSE = np.dtype([("target", np.int64)] + [(name, np.float64) for name in ("weight", "sigma", "mu", "erev", "now")])
+# A sample: sub-step length in model units (0: the sample leaves the state), start and sub-step in seconds, its first change of a level.
+SAMPLE = np.dtype([("step", np.float64), ("start_s", np.float64), ("step_s", np.float64), ("first_change", np.int64)])
+CHANGE = np.dtype([("channel", np.int64), ("level", np.float64)])
+EVENT = np.dtype([("time_s", np.float64), ("unit", np.int64), ("value", np.float64)])
+# What a run carries from call to call.
+PROGRESS = np.dtype([(name, np.int64) for name in ("now", "events", "mark", "operations", "sensory_operations")])
 
 
 @inner
@@ -86,173 +49,179 @@ def power(base: float, exponent: int) -> float:
 
 
 @inner
-def add(total: Any, carry: Any, index: int, term: float) -> None:
-    """total[index] += term, where carry collects what rounding loses (Knuth's two-sum), so that millions of increments do not drift."""
-    before = total[index]
-    after = before + term
+def add(neuron: Any, change: float, erev: float) -> None:
+    """Add a change of conductance to both sums. The carries keep what rounding loses (Knuth), so that millions of changes do not drift."""
+    before = neuron.conductance
+    after = before + change
     part = after - before
-    carry[index] += (before - (after - part)) + (term - part)
-    total[index] = after
+    neuron.conductance_carry += (before - (after - part)) + (change - part)
+    neuron.conductance = after
+    change *= erev
+    before = neuron.driven
+    after = before + change
+    part = after - before
+    neuron.driven_carry += (before - (after - part)) + (change - part)
+    neuron.driven = after
 
 
 @inner
-def advance(neurons: Any, unit: int, now: int) -> None:
+def gate(synapse: Any, level: float) -> Any:
+    """The conductance of a synapse whose source has this level."""
+    return synapse.weight / (1.0 + np.exp(synapse.sigma * (synapse.mu - level)))
+
+
+@inner
+def advance(neuron: Any, now: int) -> None:
     """Bring a neuron's value to grid time now."""
-    steps = now - neurons.at[unit]
+    steps = now - neuron.at
     if steps > 0:
-        target = neurons.target[unit]
-        neurons.value[unit] = target + (neurons.value[unit] - target) * power(neurons.ratio[unit], steps)
-        neurons.at[unit] = now
+        neuron.value = neuron.target + (neuron.value - neuron.target) * power(neuron.ratio, steps)
+        neuron.at = now
 
 
 @inner
-def remove(head: Any, neurons: Any, unit: int) -> None:
+def remove(head: Any, neurons: Any, neuron: Any) -> None:
     """Take a neuron out of the calendar, if it stands there."""
-    if neurons.due[unit] == NEVER:
+    if neuron.due == NEVER:
         return
-    after, before = neurons.next[unit], neurons.previous[unit]
-    if before >= 0:
-        neurons.next[before] = after
+    if neuron.previous >= 0:
+        neurons[neuron.previous].next = neuron.next
     else:
-        head[neurons.due[unit] & (RING - 1)] = after
-    if after >= 0:
-        neurons.previous[after] = before
-    neurons.due[unit] = NEVER
+        head[neuron.due & (RING - 1)] = neuron.next
+    if neuron.next >= 0:
+        neurons[neuron.next].previous = neuron.previous
+    neuron.due = NEVER
 
 
 @inner
 def insert(head: Any, neurons: Any, unit: int, due: int) -> None:
     """Enter a neuron into the calendar."""
     slot = due & (RING - 1)
-    after = head[slot]
-    neurons.next[unit], neurons.previous[unit], neurons.due[unit] = after, -1, due
-    if after >= 0:
-        neurons.previous[after] = unit
+    neuron = neurons[unit]
+    neuron.next, neuron.previous, neuron.due = head[slot], -1, due
+    if neuron.next >= 0:
+        neurons[neuron.next].previous = unit
     head[slot] = unit
 
 
 @inner
-def schedule(head: Any, neurons: Any, unit: int, now: int) -> None:
-    """Enter a neuron (value at `now`) at the earliest grid time at which it can be a quantum away from what it sent."""
-    remove(head, neurons, unit)
-    value, sent, quantum, target = neurons.value[unit], neurons.sent[unit], neurons.quantum[unit], neurons.target[unit]
-    if value == target or (abs(target - sent) <= quantum and abs(value - sent) <= quantum):
-        return
-    margin = quantum - abs(value - sent)
-    reach = abs(target - value) * (1.0 - neurons.ratio[unit])
-    steps = np.int64(1)
-    if margin > reach:
-        steps = np.int64(min(margin / reach, 1e15))
-    insert(head, neurons, unit, now + steps)
-
-
-@inner
 def settle(head: Any, neurons: Any, unit: int, now: int, step: float) -> None:
-    """Find a neuron's new course after its sums or the step changed, and its next time."""
-    conductance = neurons.conductance[unit] + neurons.conductance_carry[unit]
-    driven = neurons.driven[unit] + neurons.driven_carry[unit]
-    if step > 0.0:
-        if conductance > 0.0:
-            capacity = neurons.capacity[unit] / step
-            neurons.target[unit] = driven / conductance
-            neurons.ratio[unit] = capacity / (capacity + conductance)
-        else:
-            neurons.target[unit] = neurons.value[unit]
-            neurons.ratio[unit] = 1.0
-        schedule(head, neurons, unit, now)
+    """Find a neuron's new course (its value stands at now) after its sums changed, and enter it at the earliest time at which it can be a
+    quantum away from what it sent; nowhere, if its course does not lead there."""
+    neuron = neurons[unit]
+    conductance = neuron.conductance + neuron.conductance_carry
+    if conductance > 0.0:
+        capacity = neuron.capacity / step
+        neuron.target = (neuron.driven + neuron.driven_carry) / conductance
+        neuron.ratio = capacity / (capacity + conductance)
+    else:
+        neuron.target, neuron.ratio = neuron.value, 1.0
+    distance = abs(neuron.value - neuron.sent)
+    if neuron.value == neuron.target or (abs(neuron.target - neuron.sent) <= neuron.quantum and distance <= neuron.quantum):
+        remove(head, neurons, neuron)
+        return
+    margin = neuron.quantum - distance
+    reach = abs(neuron.target - neuron.value) * (1.0 - neuron.ratio)
+    due = np.int64(now + 1)
+    if margin > reach:
+        due = now + np.int64(min(margin / reach, 1e15))
+    if due != neuron.due:
+        remove(head, neurons, neuron)
+        insert(head, neurons, unit, due)
 
 
 @inner
-def deliver(neurons: Any, synapses: Any, source: int, level: float, now: int, mark: int, touched: Any, count: int) -> int:
+def deliver(neurons: Any, first: Any, synapses: Any, source: int, level: float, now: int, mark: int, touched: Any, count: int) -> int:
     """One event: its new conductances enter the sums of all targets, which are first advanced under the old sums."""
-    for index in range(synapses.first[source], synapses.first[source + 1]):
-        unit = synapses.target[index]
-        if neurons.mark[unit] != mark:
-            neurons.mark[unit] = mark
-            touched[count] = unit
+    for index in range(first[source], first[source + 1]):
+        synapse = synapses[index]
+        neuron = neurons[synapse.target]
+        if neuron.mark != mark:
+            neuron.mark = mark
+            touched[count] = synapse.target
             count += 1
-            advance(neurons, unit, now)
-        new = synapses.weight[index] / (1.0 + np.exp(synapses.sigma[index] * (synapses.mu[index] - level)))
-        change = new - synapses.now[index]
-        synapses.now[index] = new
-        add(neurons.conductance, neurons.conductance_carry, unit, change)
-        add(neurons.driven, neurons.driven_carry, unit, change * synapses.erev[index])
+            advance(neuron, now)
+        new = gate(synapse, level)
+        add(neuron, new - synapse.now, synapse.erev)
+        synapse.now = new
     return count
 
 
 @compiled
-def run_fused(first: int, last: int, unfolds: int, restart: bool, neurons: Any, recurrent: Any, sensory: Any, clock: Any, head: Any,
-              progress: Any, states: Any, sent: Any, counts: Any) -> int:  # fmt: skip
-    """Run samples first..last-1; returns the first sample that was not run (there was no room left for its events).
+def run_fused(begin: int, end: int, unfolds: int, restart: bool, neurons: Any, first: Any, synapses: Any, sensory_first: Any, sensory: Any,
+              samples: Any, changes: Any, head: Any, progress: Any, states: Any, events: Any, counts: Any) -> int:  # fmt: skip
+    """Run samples begin..end-1; returns the first sample that was not run (there was no room left for its events).
 
-    restart: look at every neuron at the beginning. head: (RING,) calendar. progress: [grid time, events written, mark, synaptic operations,
-    sensory operations, bits of the step]. states: (K + 1, units), row k + 1 is written at the end of sample k. counts: (units,) events.
+    restart: look at every neuron at the beginning. first, sensory_first: where each source's synapses begin. samples: one more than there
+    are, for the end of the changes. head: (RING,) calendar. progress: one record. states: (K + 1, units), row k + 1 is written by sample k.
+    events: room for events. counts: (units,) events of each neuron.
     """
-    units = len(neurons.value)
+    units = len(neurons)
     touched = np.empty(units, dtype=np.int64)
     firing = np.empty(units, dtype=np.int64)
-    now, written, mark = progress[0], progress[1], progress[2]
-    step = 0.0 if first == 0 else clock.step[first - 1]
-    for sample in range(first, last):
-        if written + unfolds * units > len(sent.unit):
-            progress[0], progress[1], progress[2] = now, written, mark
-            return sample
+    run = progress[0]
+    now, written, mark = run.now, run.events, run.mark
+    step = 0.0 if begin == 0 else samples[begin - 1].step
+    for number in range(begin, end):
+        sample = samples[number]
+        if written + unfolds * units > len(events):
+            end = number
+            break
         mark += 1
         count = 0
-        if clock.step[sample] != step or restart:  # courses depend on the step: all neurons are looked at
+        if sample.step != step or restart:  # courses depend on the step: all neurons are looked at
             restart = False
-            step = clock.step[sample]
+            step = sample.step
             for unit in range(units):
-                advance(neurons, unit, now)
-                neurons.mark[unit] = mark
+                neuron = neurons[unit]
+                advance(neuron, now)
+                neuron.mark = mark
                 touched[unit] = unit
-                remove(head, neurons, unit)
+                remove(head, neurons, neuron)
                 insert(head, neurons, unit, now)
             count = units
-        for change in range(clock.first_change[sample], clock.first_change[sample + 1]):
-            channel = clock.channel[change]
-            count = deliver(neurons, sensory, channel, clock.level[change], now, mark, touched, count)
-            progress[4] += sensory.first[channel + 1] - sensory.first[channel]
+        for index in range(sample.first_change, samples[number + 1].first_change):
+            channel = changes[index].channel
+            count = deliver(neurons, sensory_first, sensory, channel, changes[index].level, now, mark, touched, count)
+            run.sensory_operations += sensory_first[channel + 1] - sensory_first[channel]
         for sub_step in range(unfolds if step > 0.0 else 1):
             fired = 0
             unit = head[now & (RING - 1)]
             while unit >= 0:
-                after = neurons.next[unit]
-                if neurons.due[unit] == now:
+                if neurons[unit].due == now:
                     firing[fired] = unit
                     fired += 1
-                unit = after
+                unit = neurons[unit].next
             for index in range(fired):
-                unit = firing[index]
-                advance(neurons, unit, now)
-                remove(head, neurons, unit)
-                if neurons.mark[unit] != mark:
-                    neurons.mark[unit] = mark
-                    touched[count] = unit
+                neuron = neurons[firing[index]]
+                advance(neuron, now)
+                if neuron.mark != mark:
+                    neuron.mark = mark
+                    touched[count] = firing[index]
                     count += 1
             for index in range(fired):
                 unit = firing[index]
-                value = neurons.value[unit]
-                if value != neurons.sent[unit] and abs(value - neurons.sent[unit]) >= neurons.quantum[unit]:
-                    neurons.sent[unit] = value
-                    sent.time_s[written] = clock.start_s[sample] + sub_step * (clock.length_s[sample] / unfolds)
-                    sent.unit[written] = unit
-                    sent.value[written] = value
+                neuron = neurons[unit]
+                value = neuron.value
+                if value != neuron.sent and abs(value - neuron.sent) >= neuron.quantum:
+                    neuron.sent = value
+                    event = events[written]
+                    event.time_s, event.unit, event.value = sample.start_s + sub_step * sample.step_s, unit, value
                     written += 1
                     counts[unit] += 1
-                    progress[3] += recurrent.first[unit + 1] - recurrent.first[unit]
-                    count = deliver(neurons, recurrent, unit, value, now, mark, touched, count)
-            for index in range(count):
-                settle(head, neurons, touched[index], now, step)
-            mark += 1
-            count = 0
+                    run.operations += first[unit + 1] - first[unit]
+                    count = deliver(neurons, first, synapses, unit, value, now, mark, touched, count)
             if step > 0.0:
+                for index in range(count):
+                    settle(head, neurons, touched[index], now, step)
+                mark += 1
+                count = 0
                 now += 1
         for unit in range(units):
-            states[sample + 1, unit] = neurons.value[unit]
-            elapsed = now - neurons.at[unit]
-            if elapsed > 0:
-                target = neurons.target[unit]
-                states[sample + 1, unit] = target + (neurons.value[unit] - target) * power(neurons.ratio[unit], elapsed)
-    progress[0], progress[1], progress[2] = now, written, mark
-    return last
+            neuron = neurons[unit]
+            value = neuron.value
+            if now > neuron.at:
+                value = neuron.target + (value - neuron.target) * power(neuron.ratio, now - neuron.at)
+            states[number + 1, unit] = value
+    run.now, run.events, run.mark = now, written, mark
+    return end

@@ -14,10 +14,8 @@ _erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
 def sigmoid(x: npt.ArrayLike) -> FloatArray:
-    """1 / (1 + e^-x), with full relative accuracy also far below 0."""
-    values = np.asarray(x, dtype=np.float64)
-    small = np.exp(-np.abs(values))
-    result: FloatArray = np.where(values >= 0, 1.0, small) / (1.0 + small)
+    """1 / (1 + e^-x), with full relative accuracy down to x = -700, where it stays."""
+    result: FloatArray = 1.0 / (1.0 + np.exp(-np.maximum(np.asarray(x, dtype=np.float64), -700.0)))
     return result
 
 

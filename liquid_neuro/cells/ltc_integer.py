@@ -81,7 +81,7 @@ def neuron(
     reciprocal: Any,
 ) -> Any:
     """The new state of a neuron: state + (A - G v) / (C + G). C + G = 0 leaves the state."""
-    total = conductance + leak
+    total = maximum(conductance + leak, 0)
     pull = round_shift(driven * ratio, ratio_shift) + driven_leak
     whole_sum = maximum(total + capacitance, 1)
     length = bit_length(maximum(total, floor_shift(absolute(pull), 15 - fraction)))

@@ -1,0 +1,28 @@
+"""`liquid-neuro export`: a mapped network as a folder for another tool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from liquid_neuro.commands.shared import Json, existing, show, working
+
+EXAMPLE = "liquid-neuro export lava mapping.npz --out build_lava"
+
+
+def run(
+    target: Annotated[str, typer.Argument(help="lava (a process graph that runs by itself) or akida (layers, tables and host work).")],
+    mapping: Annotated[Path, typer.Argument(help="A mapping (.npz).")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
+    as_json: Json = False,
+) -> None:
+    """Export a mapped network: `lava` for Loihi-class chips, `akida` for the Akida-like profile."""
+    import mappers
+    from mappers.mapping_storage import load_mapping
+
+    chosen = load_mapping(existing(mapping, "mapping"))
+    with working("Exporting", as_json):
+        result = mappers.export(chosen, target, out)
+    show({"target": target, "path": str(result.path), "files": sorted(result.files)}, as_json, "Exported")

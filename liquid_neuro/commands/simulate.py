@@ -1,0 +1,73 @@
+"""`liquid-neuro simulate`: a float network event by event, or a quantised one bit by bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from liquid_neuro.commands.shared import (
+    Data,
+    Json,
+    Samples,
+    SampleSeconds,
+    TaskName,
+    Threshold,
+    check_output,
+    float_network,
+    read_any_network,
+    read_stream,
+    show,
+    working,
+)
+
+EXAMPLE = "liquid-neuro simulate model.safetensors --samples 500 --quantum 0.01 --out recording.npz"
+
+
+def run(
+    model: Annotated[Path, typer.Argument(help="A network (.safetensors) or a quantised network (.npz).")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where the recording goes (.npz); without it only the summary is printed.")
+    ] = None,
+    data: Data = None,
+    sample_s: SampleSeconds = None,
+    task: TaskName = "occupancy",
+    threshold: Threshold = 0.0,
+    samples: Samples = None,
+    engine: Annotated[str, typer.Option("--engine", help="auto, event or clock (float networks).")] = "auto",
+    quantum: Annotated[
+        float | None, typer.Option("--quantum", help="A neuron broadcasts when it moved by this much (float networks).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Simulate a network over a recording: events, synaptic operations and outputs. Quantised ones run bit-exact."""
+    import event_sim
+    from event_sim.recording_storage import save_recording
+    from liquid_neuro.network import LiquidNetwork
+
+    if out is not None:
+        check_output(out)
+    network = read_any_network(model)
+    events = read_stream(float_network(network), task, data, sample_s, threshold, samples)
+    with working("Simulating", as_json):
+        if isinstance(network, LiquidNetwork):
+            recording = event_sim.simulate(network, events, engine=engine, quantum=quantum)
+        else:
+            recording = event_sim.simulate(network, events)
+    if out is not None:
+        save_recording(recording, out)
+    summary = {
+        "recording": None if out is None else str(out),
+        "engine": recording.engine,
+        "samples": events.samples,
+        "input_events": int(recording.input_event_counts.sum()),
+        "neuron_events": int(recording.event_counts.sum()),
+        "neuron_synaptic_operations": recording.neuron_synaptic_operations,
+        "stored_synaptic_operations": recording.stored_synaptic_operations,
+        "clocked_synaptic_operations": recording.clocked_synaptic_operations,
+        "error_bound": recording.error_bound,
+        "seconds": recording.seconds,
+        "last_output": recording.output_samples[-1],
+    }
+    show(summary, as_json, f"Simulated {model.name}")

@@ -1,0 +1,5 @@
+"""Training in JAX: the twin of `liquid_neuro.integrate`, the fit, and training through the chips' own arithmetic.
+
+Needs the extra `train` (JAX and optax); nothing outside this package imports JAX. Gradients are those of the discretised network
+(discretise, then optimise): they are exact, while integrating an adjoint equation backwards is wrong on stiff liquid networks.
+"""
