@@ -1,0 +1,128 @@
+"""Export of a mapped network to other people's software: one target per file of this folder.
+
+A target is a file `<target>.py` here whose name has no underscore. It offers
+
+    write(mapping, folder: pathlib.Path, **options) -> None
+
+which fills an empty folder, or raises ExportError. Adding a target adds one file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mappers.mapping import Mapping
+
+MARKER = "export.json"
+FORMAT = "liquid-neuro export 1"
+# What running an exported folder leaves in it; these never stand in the way of exporting again.
+RUN_PRODUCTS = ("results", "__pycache__", ".venv")
+
+
+class ExportError(ValueError):
+    """A mapping cannot be written for a target, or a folder cannot take it."""
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What was written: the folder, and the files in it (relative, sorted) with the SHA-256 of each."""
+
+    path: Path
+    target: str
+    files: MappingOf[str, str]
+
+
+def targets() -> tuple[str, ...]:
+    """The names that `export` takes as target, sorted: the files of this folder."""
+    return tuple(sorted(file.stem for file in Path(__file__).parent.glob("*.py") if "_" not in file.stem))
+
+
+def export(mapping: Mapping, target: str, folder: str | os.PathLike[str], *, overwrite: bool = False, **options: Any) -> ExportResult:
+    """Write a mapped network for a target into a folder and return what was written.
+
+    The folder appears complete or not at all: files are written beside it and it is renamed. An earlier export of the project is replaced
+    (its run products, such as `results`, go with it); any other folder that is not empty is refused unless overwrite=True, which replaces
+    it whole. options are those of the target's `write`.
+
+    Raises ExportError: unknown target, a folder that cannot be taken, or a network that the target cannot hold exactly.
+    """
+    if target not in targets():
+        raise ExportError(f'target must be one of {", ".join(targets())}, but is "{target}"')
+    path = Path(folder).expanduser().resolve()
+    _check_folder(path, overwrite)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise ExportError(f"folder must be writable, but {path.parent} is not ({error.strerror}); choose another") from error
+    try:
+        written = scratch / "new"
+        written.mkdir()
+        importlib.import_module(f"{__name__}.{target}").write(mapping, written, **options)
+        files = {name: _digest(written / name) for name in _files_below(written)}
+        marker = {"format": FORMAT, "target": target, "files": files}
+        (written / MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
+        _put_in_place(written, path, scratch / "old")
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return ExportResult(path, target, files)
+
+
+def _check_folder(path: Path, overwrite: bool) -> None:
+    if path == Path.cwd() or path in Path.cwd().parents:
+        raise ExportError(f"folder must not hold the working directory, but {path} does; choose a new one")
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise ExportError(f"folder must be a folder, but {path} is a file; choose another")
+    if overwrite or not path.exists() or not any(path.iterdir()):
+        return
+    files = _earlier_export(path)
+    if files is None:
+        raise ExportError(f"folder must be new, empty or an earlier export, but {path} is not; choose another or say overwrite=True")
+    foreign = [name for name in _files_below(path) if name not in files and name != MARKER and not _run_product(name)]
+    if foreign:
+        raise ExportError(f'folder must hold an earlier export alone, but {path} also holds "{foreign[0]}"; move it or say overwrite=True')
+
+
+def _put_in_place(written: Path, path: Path, old: Path) -> None:
+    """Rename the written folder to path; an earlier one goes to `old`, and comes back when the renaming fails."""
+    if path.exists():
+        path.rename(old)
+    try:
+        written.rename(path)
+    except OSError:
+        if old.exists():
+            old.rename(path)
+        raise
+
+
+def _earlier_export(path: Path) -> dict[str, str] | None:
+    """The files of an earlier export in this folder, None where there is none."""
+    try:
+        marker = json.loads((path / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(marker, dict) or marker.get("format") != FORMAT or not isinstance(marker.get("files"), dict):
+        return None
+    return {str(name): str(digest) for name, digest in marker["files"].items()}
+
+
+def _run_product(name: str) -> bool:
+    return any(part in RUN_PRODUCTS for part in Path(name).parts)
+
+
+def _files_below(folder: Path) -> list[str]:
+    return sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
