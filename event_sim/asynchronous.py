@@ -57,7 +57,7 @@ def run_fused_events(plan: SampledPlan, quantum: FloatArray, progress: bool) -> 
             neurons["value"], neurons["at"], memory = recalled[0], at["now"], after[0]
             run(sample, sample + 1, True)
     output = ltc.output(values, states)
-    bound, kind = bounds.error_bound(values, quantum, plan.start.state, *plan.level_range())
+    errors = bounds.ltc_errors(values, quantum, plan.start.state, states[:-1], plan.levels, *plan.level_range())
     return Recording(
         engine="event",
         state=states,
@@ -71,8 +71,9 @@ def run_fused_events(plan: SampledPlan, quantum: FloatArray, progress: bool) -> 
         neuron_synaptic_operations=int(at["operations"]),
         stored_synaptic_operations=int(at["operations"] + at["sensory_operations"]),
         clocked_synaptic_operations=clocked_operations(values, unfolds, plan.samples),
-        error_bound=bound if values.lstm is None else bounds.ESTIMATE * float(quantum.max()),
-        error_bound_kind=kind if values.lstm is None else "estimate",
+        error_bound=errors.bound,
+        error_bound_kind=errors.kind,
+        error_estimate=errors.estimate,
         quantum=quantum,
         seconds=time.perf_counter() - started,
     )
@@ -94,9 +95,7 @@ def run_exact_events(plan: ContinuousPlan, quantum: FloatArray, progress: bool) 
     begin, end = plan.start_s / unit_s, plan.end_s / unit_s
     neurons["at"], neurons["due"], neurons["place"] = begin, np.inf, np.arange(units)
     neurons["output"] = np.arange(units) < network.outputs
-    changes = np.zeros(len(plan.time_s), dtype=kernel.EXACT_CHANGE)
-    changes["time"], changes["channel"] = plan.time_s / unit_s, plan.channel
-    changes["level"] = plan.value * values.input_w[plan.channel] + values.input_b[plan.channel]
+    changes = _changes(plan, values)
     heap, record, carried = np.arange(units), plan.record_s / unit_s, np.zeros(1, dtype=kernel.EXACT_PROGRESS)
     states, counts, at = np.empty((len(record), units)), np.zeros(units, dtype=np.int64), carried[0]
     log, courses = Log(EVENT_TYPE, units), Log(kernel.COURSE, 2 * units)
@@ -114,14 +113,13 @@ def run_exact_events(plan: ContinuousPlan, quantum: FloatArray, progress: bool) 
     events = log.array[: at["events"]].copy()
     events["time_s"] *= unit_s
     segments = segments_of(courses.array[: at["courses"]], network.outputs, unit_s)
-    on_clock = plan.stream.sample_times_s is not None
     output = ltc.output(values, states)
-    bound, kind = bounds.error_bound(values, quantum, plan.start.state, *plan.level_range())
+    errors = bounds.ltc_errors(values, quantum, plan.start.state, states, plan.levels_at(plan.record_s), *plan.level_range())
     return Recording(
         engine="event",
         state=states,
         state_times_s=plan.record_s,
-        output_samples=output[1:] if on_clock else output[:0],
+        output_samples=output[1 : 1 + plan.samples],
         output_initial=output[0],
         final=plan.final(states[-1].copy()),
         events=ordered_events(events),
@@ -130,8 +128,9 @@ def run_exact_events(plan: ContinuousPlan, quantum: FloatArray, progress: bool) 
         neuron_synaptic_operations=int(at["operations"]),
         stored_synaptic_operations=int(at["operations"] + at["sensory_operations"]),
         clocked_synaptic_operations=clocked_operations(values, DEFAULT_UNFOLDS, len(plan.record_s) - 1),
-        error_bound=bound,
-        error_bound_kind=kind,
+        error_bound=errors.bound,
+        error_bound_kind=errors.kind,
+        error_estimate=errors.estimate,
         quantum=quantum,
         output_segments=segments,
         output_gain=values.output_w,
@@ -151,6 +150,16 @@ def _on_samples(plan: SampledPlan, values: ltc.LTCValues, unfolds: int) -> tuple
     changes = np.zeros(len(channel), dtype=kernel.CHANGE)
     changes["channel"], changes["level"] = channel, level * values.input_w[channel] + values.input_b[channel]
     return samples, changes
+
+
+def _changes(plan: ContinuousPlan, values: ltc.LTCValues) -> npt.NDArray[Any]:
+    """The changes of (mapped) levels in model time as the kernel reads them."""
+    from event_sim.kernels.ltc_exact import EXACT_CHANGE
+
+    changes = np.zeros(len(plan.time_s), dtype=EXACT_CHANGE)
+    changes["time"], changes["channel"] = plan.time_s / plan.network.time_unit_s, plan.channel
+    changes["level"] = plan.value * values.input_w[plan.channel] + values.input_b[plan.channel]
+    return changes
 
 
 def _refuse_endless(label: str, time_s: float) -> None:

@@ -100,11 +100,10 @@ def _run_exact(plan: ContinuousPlan, tolerance: float, progress: bool) -> Record
         raise ValueError(f'`tolerance` must be within reach of {steps} steps per interval, but {tolerance} is not; use engine="event"')
     recorded = states[np.searchsorted(cuts, plan.record_s)]
     output = ltc.output(values, recorded)
-    on_clock = plan.stream.sample_times_s is not None
     return Recording(
         state=recorded,
         state_times_s=plan.record_s,
-        output_samples=output[1:] if on_clock else output[:0],
+        output_samples=output[1 : 1 + plan.samples],
         output_initial=output[0],
         final=plan.final(recorded[-1].copy()),
         error_bound=max(2.0 * error, ROUNDING) if np.isfinite(error) else ROUNDING,

@@ -10,11 +10,12 @@ import numpy.typing as npt
 
 from event_sim import bounds
 from event_sim.events import EventStream, FloatArray
-from event_sim.plan import ContinuousPlan, make_plan
+from event_sim.plan import ContinuousPlan, SampledPlan, make_plan
 from event_sim.recording import Recording
 from liquid_neuro.network import Exact, LiquidNetwork
 from liquid_neuro.quantized_network import QuantizedNetwork
 
+FINEST = 0.05  # of the first quantum
 ENGINES = {"auto": "event", "event": "event", "clocked": "clocked", "clock": "clocked"}
 
 
@@ -62,12 +63,18 @@ def simulate(
     ticks, bit for bit.
     until: seconds, by default the end of the stream's sample clock or its last event. On a sample clock those samples run that end by then.
     order: 1, events carry values (higher orders are not offered).
-    quantum: how far a state may move from the value last sent before it sends again, one number or one per unit; by default what keeps the
-    estimated state error within `tolerance`. 0 sends every change (sampled solvers only).
+    quantum: how far a state may move from the value last sent before it sends again, one number or one per unit; 0 sends every change
+    (sampled solvers only). By default it is chosen so that the estimated state error keeps `tolerance`: where a first run does not, a
+    second one has a finer quantum (at most 20 times finer; recording.error_bound tells what was reached).
     initial: the state to start from: (units,) numbers, (h, c) for mixed memory, or recording.final to go on; default zeros.
     sample_s: a sample clock for streams that have none. progress: a bar on standard error.
     Contradictions raise ValueError.
     """
+    if not isinstance(network, LiquidNetwork | QuantizedNetwork):
+        raise ValueError(f"`network` must be a LiquidNetwork or a QuantizedNetwork, but is {type(network).__name__}")
+    if not isinstance(events, EventStream | list | tuple):
+        kind = type(events).__name__
+        raise ValueError(f"`events` must be an EventStream or a list of them, but is {kind}; make one by EventStream.from_samples")
     if not isinstance(events, EventStream):
         shared = (until, engine, order, quantum, tolerance, initial, sample_s, progress)
         return [simulate(network, stream, *shared) for stream in events]
@@ -82,23 +89,27 @@ def simulate(
         from event_sim import clocked
 
         return clocked.run_clocked(plan, tolerance, progress)
-    steps = _quantum(network, quantum, tolerance)
-    if network.cell == "cfc":
-        from event_sim import asynchronous_cfc
+    if quantum is not None:
+        return _event_driven(plan, _quantum(network, quantum), progress)
+    steps = bounds.quantum_for(tolerance, network.units)
+    run = _event_driven(plan, steps, progress)
+    if run.error_estimate <= tolerance:
+        return run
+    return _event_driven(plan, steps * max(0.9 * tolerance / run.error_estimate, FINEST), progress)
 
-        assert not isinstance(plan, ContinuousPlan)
-        return asynchronous_cfc.run_cfc_events(plan, steps, progress)
-    from event_sim import asynchronous
+
+def _event_driven(plan: SampledPlan | ContinuousPlan, quantum: FloatArray, progress: bool) -> Recording:
+    """One event-driven run by the engine of the network's cell and solver."""
+    from event_sim import asynchronous, asynchronous_cfc
 
     if isinstance(plan, ContinuousPlan):
-        return asynchronous.run_exact_events(plan, steps, progress)
-    return asynchronous.run_fused_events(plan, steps, progress)
+        return asynchronous.run_exact_events(plan, quantum, progress)
+    run = asynchronous_cfc.run_cfc_events if plan.network.cell == "cfc" else asynchronous.run_fused_events
+    return run(plan, quantum, progress)
 
 
-def _quantum(network: LiquidNetwork, quantum: npt.ArrayLike | None, tolerance: float) -> FloatArray:
-    """(units,) quanta from the arguments."""
-    if quantum is None:
-        return bounds.quantum_for(tolerance, network.units)
+def _quantum(network: LiquidNetwork, quantum: npt.ArrayLike) -> FloatArray:
+    """(units,) quanta from the argument."""
     steps = np.asarray(quantum, dtype=np.float64)
     if steps.shape not in ((), (network.units,)) or not (np.isfinite(steps) & (steps >= 0)).all():
         raise ValueError(f"`quantum` must be one number >= 0 or one per unit ({network.units}), but is {quantum!r}")

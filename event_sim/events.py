@@ -96,6 +96,9 @@ class EventStream:
             spans = spans[..., 0] if spans.ndim == 2 and spans.shape[-1] == 1 else spans
             if spans.shape not in ((), (count,)):
                 raise ValueError(f"`timespans` must have one entry per sample ({count}), but has shape {spans.shape}")
+            if not (np.isfinite(spans) & (spans >= 0)).all():
+                row = int(np.argmin(np.isfinite(spans) & (spans >= 0)))
+                raise ValueError(f"`timespans` must be finite and at least 0, but is {spans.flat[row]} in row {row}")
             durations = np.full(count, spans) * _positive("time_unit_s", time_unit_s)
             boundaries = np.concatenate([np.zeros(1), np.cumsum(durations)])
         step, channel, value = _encode(samples, threshold)
@@ -152,11 +155,18 @@ class EventStream:
         """(K, channels): the levels that a sampled network sees, sample by sample."""
         if self.sample_times_s is None or self.sample_index is None:
             raise ValueError("`sample_times_s` must be given to sample a stream, but is missing; use with_clock(sample_s)")
-        rows = np.full((self.samples, self.channels), np.nan)
-        seen = self.sample_index < self.samples
-        rows[self.sample_index[seen], self.channel[seen]] = self.value[seen]  # NumPy assigns in order: the last row wins
-        known = np.maximum.accumulate(np.where(np.isnan(rows), -1, np.arange(self.samples)[:, None]), axis=0)
-        return np.where(known < 0, 0.0, np.take_along_axis(rows, np.maximum(known, 0), axis=0)) if self.samples else rows
+        count, seen = self.samples, self.sample_index < self.samples
+        if count == 0 or self.channels == 0:
+            return np.zeros((count, self.channels))
+        # Every channel starts at level 0 in sample 0; of several rows in one sample the last one stays (the sort keeps their order).
+        channel = np.concatenate([np.arange(self.channels), self.channel[seen]])
+        sample = np.concatenate([np.zeros(self.channels, dtype=np.int64), self.sample_index[seen]])
+        value = np.concatenate([np.zeros(self.channels), self.value[seen]])
+        order = np.argsort(channel * count + sample, kind="stable")
+        place, value = (channel * count + sample)[order], value[order]
+        last = np.append(place[1:] != place[:-1], True)
+        lengths = np.diff(np.append(place[last], self.channels * count))
+        return np.ascontiguousarray(np.repeat(value[last], lengths).reshape(self.channels, count).T)
 
     def with_clock(self, sample_s: float, until: float | None = None) -> EventStream:
         """The same events on a regular sample clock that starts at 0 s and reaches to `until` (default: over the last event)."""
@@ -199,6 +209,10 @@ def _checked_rows(time_s: Any, channel: Any, value: Any) -> tuple[FloatArray, In
     numbers = np.asarray(channel)
     if numbers.size and not np.array_equal(numbers, np.floor(numbers)):
         raise ValueError("`channel` must hold whole numbers, but does not")
+    if any(array.shape not in ((), times.shape) for array in (numbers, np.asarray(value))):
+        raise ValueError(
+            f"`channel` and `value` must have one row per time, but shapes are {times.shape}, {numbers.shape}, {np.shape(value)}"
+        )
     numbers = np.broadcast_to(numbers.astype(np.int64), times.shape)
     values = np.broadcast_to(np.asarray(value, dtype=np.float64), times.shape)
     if times.ndim != 1:

@@ -68,7 +68,10 @@ class SampledPlan:
 
 @dataclass(frozen=True, eq=False)
 class ContinuousPlan:
-    """A run in continuous time from start_s to end_s: changes of levels (time_s, channel, value) without no-ops; times to record at."""
+    """A run in continuous time from start_s to end_s: changes of levels (time_s, channel, value) without no-ops; times to record at.
+
+    samples: how many of the recorded times after the first end a sample (those that follow it).
+    """
 
     network: LiquidNetwork
     stream: EventStream
@@ -79,6 +82,7 @@ class ContinuousPlan:
     channel: IntArray
     value: FloatArray
     record_s: FloatArray
+    samples: int
     event_counts: IntArray
     cut_off: bool
 
@@ -88,6 +92,15 @@ class ContinuousPlan:
         np.minimum.at(low, self.channel, self.value)
         np.maximum.at(high, self.channel, self.value)
         return low, high
+
+    def levels_at(self, time_s: FloatArray) -> FloatArray:
+        """(n, inputs): the levels held just before each time; before the first change those of the start."""
+        levels = np.tile(self.start.inputs, (len(time_s), 1))
+        for channel in np.unique(self.channel):
+            mine = self.channel == channel
+            row = np.searchsorted(self.time_s[mine], time_s, side="left") - 1
+            levels[row >= 0, channel] = self.value[mine][row[row >= 0]]
+        return levels
 
     def final(self, state: FloatArray) -> FinalState:
         """The end of this run with the state it reached."""
@@ -110,6 +123,8 @@ def make_plan(
     if isinstance(network.solver, Exact) and not sampled:
         if network.mixed_memory:
             raise ValueError('mixed memory steps on samples, but the solver is exact; use with_solver("fused")')
+        if sample_s is not None and stream.sample_times_s is None:
+            stream = stream.with_clock(sample_s, until)
         return _continuous(network, stream, until, initial)
     if stream.sample_times_s is None or sample_s is not None:
         if sample_s is None:
@@ -179,31 +194,52 @@ def _extended(stream: EventStream, until: float) -> EventStream:
 
 
 def _continuous(network: LiquidNetwork, stream: EventStream, until: float | None, initial: Any) -> ContinuousPlan:
+    given = stream
+    stream = stream if until is None or stream.sample_times_s is None else _extended(stream, until)
     clock = stream.sample_times_s
-    continued = isinstance(initial, FinalState) and (clock is None or (initial.stream is not None and same_stream(initial.stream, stream)))
-    start_s = initial.time_s if continued else (0.0 if clock is None else float(clock[0]))
-    if not continued and clock is None and len(stream) and stream.time_s[0] < 0.0:
-        start_s = float(stream.time_s[0])
+    known = isinstance(initial, FinalState) and initial.stream is not None and same_stream(initial.stream, given)
+    continued = known or (isinstance(initial, FinalState) and clock is None)  # without a clock, times are absolute
+    if continued:
+        start_s = float(initial.time_s)
+    elif clock is not None:
+        start_s = float(clock[0])
+    else:
+        start_s = min(0.0, float(stream.time_s[0])) if len(stream) else 0.0
     natural_end = float(clock[-1]) if clock is not None else (float(stream.time_s[-1]) if len(stream) else start_s)
-    end_s = natural_end if until is None else float(until)
+    end_s = max(natural_end, start_s) if until is None else _on_boundary(clock, float(until))
     if end_s < start_s:
         raise ValueError(f"`until` must not lie before the run's start ({start_s:g} s), but is {end_s:g} s")
-    time_s = np.maximum(stream.time_s, start_s)
-    known = isinstance(initial, FinalState) and initial.stream is not None and same_stream(initial.stream, stream)
     early = stream.time_s < start_s
     if early.any() and not known and clock is None:
         row = int(np.argmax(early))
         raise ValueError(f"`time_s` must not lie before the run's start ({start_s:g} s), but is {stream.time_s[row]:g} s in row {row}")
-    kept = (stream.time_s <= end_s) & ~(early if known else np.zeros(len(stream), dtype=bool))
-    kept &= ~(stream.time_s == start_s) if known else True
+    kept = (stream.time_s <= end_s) & ((stream.time_s > start_s) | (not known))
     start = start_of(network, initial, keep_levels=continued or not stream.restarts)
-    times, channels, values = _effective_changes(time_s[kept], stream.channel[kept], stream.value[kept], start.inputs)
-    counts = np.bincount(stream.channel[kept], minlength=network.inputs).astype(np.int64)
-    inner = clock[(clock > start_s) & (clock < end_s)] if clock is not None else time_s[kept]
-    record = np.unique(np.concatenate([[start_s], inner, [end_s]]))
+    time_s, channel, value = np.maximum(stream.time_s[kept], start_s), stream.channel[kept], stream.value[kept]
+    counts = np.bincount(channel, minlength=network.inputs).astype(np.int64)
+    record, samples = _record_times(clock, time_s, start_s, end_s, continued)
+    changes = _effective_changes(time_s, channel, value, start.inputs)
     return ContinuousPlan(
-        network, stream, start, start_s, end_s, times, channels, values, record, counts, end_s < natural_end
+        network, given, start, start_s, end_s, *changes, record, samples, counts, clock is None or end_s < natural_end
     )  # fmt: skip
+
+
+def _record_times(clock: FloatArray | None, time_s: FloatArray, start_s: float, end_s: float, continued: bool) -> tuple[FloatArray, int]:
+    """(times to record states at, how many of those after the first end a sample)."""
+    if clock is None:
+        return np.unique(np.concatenate([[start_s], time_s, [end_s]])), 0
+    first = int(np.searchsorted(clock, start_s, side="right")) if continued else 1
+    inner = clock[first : int(np.searchsorted(clock, end_s, side="right"))]
+    beyond = [end_s] if end_s > (inner[-1] if len(inner) else start_s) else []
+    return np.concatenate([[start_s], inner, beyond]), len(inner)
+
+
+def _on_boundary(clock: FloatArray | None, time_s: float) -> float:
+    """The boundary that a time means (decimal multiples of a sample are not binary ones), or the time itself."""
+    if clock is None or len(clock) < 2:
+        return time_s
+    nearest = float(clock[int(np.argmin(np.abs(clock - time_s)))])
+    return nearest if abs(nearest - time_s) <= BOUNDARY_TOLERANCE * float(np.median(np.diff(clock))) else time_s
 
 
 def _effective_changes(

@@ -67,7 +67,8 @@ class Recording:
     stored_synaptic_operations: all synapses that were evaluated, sensory ones included; on a chip with its gates.
     clocked_synaptic_operations: what a clock-driven run of the same stream evaluates.
     error_bound: of the states, against the network's own solver run without quantum; error_bound_kind says where it comes from:
-    "derived" (proved for this network and these input levels), "estimate" (measured on random networks), "rounding" or "none".
+    "derived" (proved for this network and these input levels), "estimate" (error_estimate, the network's response in the worst case; see
+    event_sim/bounds.py), "rounding" or "none".
     activity: the chip's counts (event_sim.chip_activity), else None. seconds: the wall time that the run took.
     """
 
@@ -85,6 +86,7 @@ class Recording:
     error_bound: float
     seconds: float
     error_bound_kind: str = "none"
+    error_estimate: float = 0.0
     quantum: FloatArray = field(default_factory=lambda: np.zeros(0))
     output_initial: FloatArray = field(default_factory=lambda: np.zeros(0))
     output_segments: tuple[Segments, ...] = ()
@@ -127,6 +129,8 @@ def event_table(time_s: FloatArray, unit: IntArray, value: FloatArray) -> npt.ND
 
 def ordered_events(table: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
     """A read-only copy of an event table, ordered by (time, unit); a unit's own order at one time is kept."""
-    result = table[np.lexsort((table["unit"], table["time_s"]))]
+    later, same = table["time_s"][1:] > table["time_s"][:-1], table["time_s"][1:] == table["time_s"][:-1]
+    in_order = bool((later | (same & (table["unit"][1:] >= table["unit"][:-1]))).all())
+    result = table.copy() if in_order else table[np.lexsort((table["unit"], table["time_s"]))]
     result.setflags(write=False)
     return result

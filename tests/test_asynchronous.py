@@ -134,9 +134,36 @@ def test_tolerance_chooses_the_quantum() -> None:
     stream = EventStream.from_samples(x, sample_s=1.0)
     coarse, fine = (simulate(network, stream, tolerance=tolerance) for tolerance in (1e-2, 1e-4))
     reference = trajectory(network, x).states[0]
-    assert np.abs(coarse.state[1:] - reference).max() <= coarse.error_bound == 1e-2
-    assert np.abs(fine.state[1:] - reference).max() <= fine.error_bound == 1e-4
+    assert np.abs(coarse.state[1:] - reference).max() <= coarse.error_bound <= 1e-2
+    assert np.abs(fine.state[1:] - reference).max() <= fine.error_bound <= 1e-4
     assert len(coarse.events) < len(fine.events)
+
+
+def test_a_slow_neuron_waits_many_turns_of_the_calendar() -> None:
+    network = loose_pair(5000.0, 0.5, Fused(6))
+    run = simulate(network, EventStream.from_samples(np.zeros(600), sample_s=1.0), quantum=0.1)
+    ratio = 5000.0 / (5000.0 + (1.0 + 1e-8) / 6.0)
+    expected = int(np.ceil(np.log(0.9) / np.log(ratio)))  # sub-steps until 1 - r^k >= 0.1; the calendar has 256 places
+    assert expected > 3000
+    slow = run.events[run.events["unit"] == 0]
+    assert slow["time_s"].tolist() == [pytest.approx(expected / 6.0)]
+    np.testing.assert_allclose(run.state[:, 0], 1.0 - ratio ** (6 * np.arange(601)), rtol=0, atol=1e-6)  # 1e-6: epsilon's leak to 0
+
+
+def test_many_neurons_at_once() -> None:
+    network = liquid_neuro.ltc(Wiring.random_fan_in(4, 300, 3, fan_in=12, seed=2), seed=2)
+    x = walk(8, 4)
+    stream = EventStream.from_samples(x, sample_s=1.0)
+    every = simulate(network, stream, quantum=0.0)
+    clocked = simulate(network, stream, engine="clocked")
+    np.testing.assert_allclose(every.state, clocked.state, rtol=0, atol=1e-12)
+    order = np.lexsort((every.events["unit"], every.events["time_s"]))
+    assert (order == np.arange(len(order))).all()
+    coarse = simulate(network, stream, quantum=1e-3)
+    assert np.abs(coarse.state - clocked.state).max() <= coarse.error_bound
+    exact = network.with_solver("exact")
+    fine, coarse = (simulate(exact, stream, quantum=quantum) for quantum in (1e-5, 1e-3))
+    assert np.abs(fine.state - coarse.state).max() <= fine.error_bound + coarse.error_bound
 
 
 def test_a_settled_network_costs_nothing() -> None:

@@ -132,11 +132,59 @@ def test_contradictions_are_refused(options: dict, words: str) -> None:
         simulate(networks.l4(), EventStream.from_samples(X, sample_s=0.5), **options)
 
 
+def test_things_that_are_no_network_or_stream_are_refused() -> None:
+    with pytest.raises(ValueError, match="`events` must be an EventStream or a list of them, but is ndarray"):
+        simulate(networks.l4(), X)  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match="`network` must be a LiquidNetwork or a QuantizedNetwork, but is NoneType"):
+        simulate(None, EventStream.from_samples(X, sample_s=0.5))  # type: ignore[call-overload]
+
+
 def test_exact_needs_a_quantum_and_channels_must_exist() -> None:
     with pytest.raises(ValueError, match="must be positive under the exact solver"):
         simulate(networks.l4(solver=Exact()), EventStream.from_samples(X, sample_s=0.5), quantum=0.0)
     with pytest.raises(ValueError, match="at most the network's 2 channels, but has 3"):
         simulate(networks.l4(), EventStream.from_samples(np.ones((2, 3)), sample_s=0.5))
+
+
+@pytest.mark.parametrize("engine", ["event", "clocked"])
+@pytest.mark.parametrize("kind", ["fused", "exact", "cfc", "ltc with memory", "cfc with memory"])
+def test_edges_of_streams(kind: str, engine: str) -> None:
+    network = {
+        "fused": networks.l4(),
+        "exact": networks.l4(solver=Exact()),
+        "cfc": liquid_neuro.cfc(4, 2, seed=1, backbone_units=3),
+        "ltc with memory": liquid_neuro.ltc(Wiring.auto_ncp(2, 6, 1), mixed_memory=True),
+        "cfc with memory": liquid_neuro.cfc(4, 2, seed=1, mixed_memory=True, backbone_units=3),
+    }[kind]
+    no_samples = (EventStream.from_samples(np.zeros((0, 2)), sample_s=1.0), EventStream([], [], [], [0.0]))
+    for stream in no_samples:
+        run = simulate(network, stream, engine=engine)
+        assert (len(run.state), len(run.output_samples), len(run.events)) == (1, 0, 0)
+    silence = simulate(network, EventStream([], [], []), sample_s=0.5, until=2.0, engine=engine)
+    assert len(silence.output_samples) == 4
+    resting = simulate(network, EventStream.from_samples(np.ones((3, 2)), timespans=0.0), engine=engine)
+    assert len(resting.output_samples) == 3
+    assert (resting.state == 0).all()
+    for timespan in (1e-12, 1e9):
+        run = simulate(network, EventStream.from_samples(np.full((3, 2), 1e6), timespans=timespan), engine=engine)
+        assert np.isfinite(run.state).all()
+        assert np.abs(run.output_samples - trajectory(network, np.full((3, 2), 1e6), timespan).y[0]).max() <= max(run.error_bound, 1e-9)
+
+
+def test_exact_runs_record_every_boundary() -> None:
+    x, timespans = np.array([[1, 0], [0, 1], [1, 1], [0.5, 0]]), np.array([0.5, 0.0, 0.5, 0.3])
+    network = networks.l4(solver=Exact())
+    stream = EventStream.from_samples(x, timespans=timespans)
+    for options in ({"quantum": 1e-5}, {"engine": "clocked", "tolerance": 1e-6}):
+        run = simulate(network, stream, **options)
+        assert run.state_times_s.tolist() == stream.sample_times_s.tolist()
+        np.testing.assert_allclose(run.output_samples, trajectory(network, x, timespans).y[0], rtol=0, atol=run.error_bound)
+        cut = simulate(network, stream, until=1.1, **options)
+        assert cut.state_times_s.tolist() == [0, 0.5, 0.5, 1.0, 1.1]
+        assert len(cut.output_samples) == 3
+        rest = simulate(network, stream, initial=cut.final, **options)
+        assert rest.state_times_s.tolist() == [1.1, pytest.approx(1.3)]
+        np.testing.assert_allclose(rest.state[-1], run.state[-1], rtol=0, atol=run.error_bound)
 
 
 def test_a_progress_bar_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:

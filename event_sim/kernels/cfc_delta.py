@@ -12,69 +12,27 @@ of a mixed memory where there is one, then what each stage sent. A stage hears r
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from event_sim.kernels.jit import compiled, inner
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 LECUN_TANH, TANH, RELU, SILU, GELU, DEFAULT, NO_GATE, PURE, KERAS_DEFAULT, KERAS_NO_GATE = range(10)
 
 
-class Stages(NamedTuple):
-    """Per stage: what it computes, its heads and outputs, where its ranges, sums, signals and units begin (unit -1: a backbone stage)."""
-
-    kind: Integers
-    heads: Integers
-    outputs: Integers
-    first_range: Integers
-    first_sum: Integers
-    first_signal: Integers
-    first_unit: Integers
-    increments: Integers
-
-
-class Ranges(NamedTuple):
-    """Per range of signals that a stage hears: its first signal, length, first weight (column after column), first place in `seen`."""
-
-    first_signal: Integers
-    length: Integers
-    first_weight: Integers
-    first_seen: Integers
-
-
-class Numbers(NamedTuple):
-    """weight: columns (heads x outputs each). bias, sums: per stage heads x outputs. seen, products: per heard signal. w_tau, A: per unit.
-
-    signal, quantum: per signal. The last three: a memory cell's weights, empty without one.
-    """
-
-    weight: Floats
-    bias: Floats
-    sums: Floats
-    seen: Floats
-    products: Integers
-    signal: Floats
-    quantum: Floats
-    w_tau: Floats
-    A: Floats
-    memory_input: Floats
-    memory_bias: Floats
-    memory_recurrent: Floats
-
-
-class Inputs(NamedTuple):
-    """Elapsed time per sample (model units, 0: the sample leaves the state), times of events, and the inputs' changes."""
-
-    timespan: Floats
-    time_s: Floats
-    first_change: Integers
-    channel: Integers
-    level: Floats
+# A stage: what it computes, its heads and outputs, where its ranges, sums, signals and units begin (unit -1: a backbone stage), and how
+# many increments its sums took since they were taken anew.
+_STAGE = ("kind", "heads", "outputs", "first_range", "ranges", "first_sum", "first_signal", "first_unit", "increments")
+STAGE = np.dtype([(name, np.int64) for name in _STAGE])
+# A range of signals that a stage hears: its first weight (column after column, heads x outputs each) and its first place in `heard`.
+RANGE = np.dtype([(name, np.int64) for name in ("first_signal", "length", "first_weight", "first_heard")])
+# What a stage last heard of a signal, and the products that a change of it costs.
+HEARD = np.dtype([("value", np.float64), ("products", np.int64)])
+SIGNAL = np.dtype([("value", np.float64), ("quantum", np.float64), ("w_tau", np.float64), ("A", np.float64)])
+# A sample: elapsed time in model units (0: it leaves the state), the time of its events, its first change of a level.
+SAMPLE = np.dtype([("timespan", np.float64), ("time_s", np.float64), ("first_change", np.int64)])
+CHANGE = np.dtype([("channel", np.int64), ("level", np.float64)])
 
 
 @inner
@@ -98,11 +56,11 @@ def activate(kind: int, x: float) -> Any:
 
 
 @inner
-def new_state(kind: int, sums: Any, place: int, outputs: int, timespan: float, w_tau: float, a: float) -> Any:
+def new_state(kind: int, sums: Any, place: int, outputs: int, timespan: float, signal: Any) -> Any:
     """A unit's new state from its heads' sums, which lie `outputs` apart."""
     first = sums[place]
     if kind == PURE:
-        return a - a * np.exp(-timespan * (abs(w_tau) + abs(first))) * first
+        return signal.A - signal.A * np.exp(-timespan * (abs(signal.w_tau) + abs(first))) * first
     second = sums[place + outputs]
     time_a, time_b = sums[place + 2 * outputs], sums[place + 3 * outputs]
     if kind in (DEFAULT, NO_GATE):
@@ -116,97 +74,98 @@ def new_state(kind: int, sums: Any, place: int, outputs: int, timespan: float, w
 
 
 @inner
-def hear(stages: Any, ranges: Any, numbers: Any, stage: int, refresh: int) -> Any:
+def hear(stage: Any, ranges: Any, signals: Any, heard: Any, weight: Any, bias: Any, sums: Any, refresh: int) -> Any:
     """Bring a stage's sums up to date. Returns the products computed; -1 where nothing had changed."""
-    width = stages.heads[stage] * stages.outputs[stage]
-    base = stages.first_sum[stage]
-    anew = stages.increments[stage] >= refresh
+    width = stage.heads * stage.outputs
+    base = stage.first_sum
+    anew = stage.increments >= refresh
     if anew:
-        stages.increments[stage] = 0
+        stage.increments = 0
         for index in range(width):
-            numbers.sums[base + index] = numbers.bias[base + index]
+            sums[base + index] = bias[base + index]
     products = np.int64(0)
     changed = anew
-    for number in range(stages.first_range[stage], stages.first_range[stage + 1]):
-        signals, seen, weights = ranges.first_signal[number], ranges.first_seen[number], ranges.first_weight[number]
-        for source in range(ranges.length[number]):
-            value = numbers.signal[signals + source]
-            change = value - numbers.seen[seen + source]
+    for number in range(stage.first_range, stage.first_range + stage.ranges):
+        part = ranges[number]
+        for source in range(part.length):
+            before = heard[part.first_heard + source]
+            value = signals[part.first_signal + source].value
+            change = value - before.value
             if change != 0.0:
                 changed = True
-                stages.increments[stage] += 1
-                products += numbers.products[seen + source]
+                stage.increments += 1
+                products += before.products
             if anew:
                 change = value
             if change != 0.0:
-                numbers.seen[seen + source] = value
-                column = weights + source * width
+                before.value = value
+                column = part.first_weight + source * width
                 for index in range(width):
-                    numbers.sums[base + index] += change * numbers.weight[column + index]
+                    sums[base + index] += change * weight[column + index]
     return products if changed else np.int64(-1)
 
 
 @inner
-def remember(numbers: Any, inputs: int, state: Any, memory: Any) -> None:
+def remember(signals: Any, inputs: int, state: Any, memory: Any, input_weight: Any, input_bias: Any, recurrent_weight: Any) -> None:
     """One step of the memory cell: updates memory, and sends those recalled values h~ that moved by their quantum."""
     units = len(state)
-    z = np.empty(4 * units)
+    z = input_bias.copy()
     for row in range(4 * units):
-        total = numbers.memory_bias[row]
         for column in range(inputs):
-            total += numbers.memory_input[row, column] * numbers.signal[column]
+            z[row] += input_weight[row, column] * signals[column].value
         for column in range(units):
-            total += numbers.memory_recurrent[row, column] * state[column]
-        z[row] = total
+            z[row] += recurrent_weight[row, column] * state[column]
     for unit in range(units):
         memory[unit] = memory[unit] * logistic(z[2 * units + unit] + 1.0) + np.tanh(z[unit]) * logistic(z[units + unit])
         recalled = np.tanh(memory[unit]) * logistic(z[3 * units + unit])
-        if abs(recalled - numbers.signal[inputs + unit]) >= numbers.quantum[inputs + unit]:
-            numbers.signal[inputs + unit] = recalled
+        signal = signals[inputs + unit]
+        if abs(recalled - signal.value) >= signal.quantum:
+            signal.value = recalled
 
 
 @compiled
-def run_cfc(first: int, last: int, refresh: int, network_inputs: int, stages: Any, ranges: Any, numbers: Any, inputs: Any, progress: Any,
-            memory: Any, states: Any, events: Any, counts: Any) -> int:  # fmt: skip
-    """Run samples first..last-1; returns the first sample that was not run (there was no room left for its events).
+def run_cfc(begin: int, end: int, refresh: int, inputs: int, stages: Any, ranges: Any, signals: Any, heard: Any, weight: Any, bias: Any,
+            sums: Any, samples: Any, changes: Any, memory: Any, input_weight: Any, input_bias: Any, recurrent_weight: Any, progress: Any,
+            states: Any, events: Any, counts: Any) -> int:  # fmt: skip
+    """Run samples begin..end-1; returns the first sample that was not run (there was no room left for its events).
 
-    refresh: increments after which a stage takes its sums anew. progress: [events written, products computed]. memory: (units,) or empty.
-    states: (K + 1, units), row k + 1 is written by sample k. events: room for events. counts: (units,) events.
+    refresh: increments after which a stage takes its sums anew. samples: one more than there are, for the end of the changes. memory:
+    (units,), or empty without a memory cell. progress: [events written, products computed]. states: (K + 1, units), row k + 1 is written by
+    sample k. events: room for events. counts: (units,) events.
     """
     units = states.shape[1]
-    state = states[first].copy()
-    for sample in range(first, last):
+    state = states[begin].copy()
+    for number in range(begin, end):
+        sample = samples[number]
         if progress[0] + units > len(events):
-            return sample
-        for change in range(inputs.first_change[sample], inputs.first_change[sample + 1]):
-            numbers.signal[inputs.channel[change]] = inputs.level[change]
-        timespan = inputs.timespan[sample]
-        if timespan == 0.0:
-            states[sample + 1, :] = state
-            continue
-        if len(memory) > 0:
-            remember(numbers, network_inputs, state, memory)
-        same_time = sample > 0 and inputs.timespan[sample - 1] == timespan
-        for stage in range(len(stages.kind)):
-            products = hear(stages, ranges, numbers, stage, refresh)
-            if products < 0 and (same_time or stages.first_unit[stage] < 0):
-                continue
-            progress[1] += max(products, 0)
-            kind, outputs, unit = stages.kind[stage], stages.outputs[stage], stages.first_unit[stage]
-            for output in range(outputs):
-                place = stages.first_sum[stage] + output
-                signal = stages.first_signal[stage] + output
-                if unit < 0:
-                    value = activate(kind, numbers.sums[place])
-                else:
-                    value = new_state(kind, numbers.sums, place, outputs, timespan, numbers.w_tau[unit + output], numbers.A[unit + output])
-                    state[unit + output] = value
-                if value != numbers.signal[signal] and abs(value - numbers.signal[signal]) >= numbers.quantum[signal]:
-                    numbers.signal[signal] = value
-                    if unit >= 0:
-                        event = events[progress[0]]
-                        event.time_s, event.unit, event.value = inputs.time_s[sample], unit + output, value
-                        progress[0] += 1
-                        counts[unit + output] += 1
-        states[sample + 1, :] = state
-    return last
+            return number
+        for index in range(sample.first_change, samples[number + 1].first_change):
+            signals[changes[index].channel].value = changes[index].level
+        timespan = sample.timespan
+        if timespan > 0.0:
+            if len(memory) > 0:
+                remember(signals, inputs, state, memory, input_weight, input_bias, recurrent_weight)
+            same_time = number > 0 and samples[number - 1].timespan == timespan
+            for which in range(len(stages)):
+                stage = stages[which]
+                products = hear(stage, ranges, signals, heard, weight, bias, sums, refresh)
+                if products < 0 and (same_time or stage.first_unit < 0):
+                    continue
+                progress[1] += max(products, 0)
+                for output in range(stage.outputs):
+                    place, unit = stage.first_sum + output, stage.first_unit + output
+                    signal = signals[stage.first_signal + output]
+                    if stage.first_unit < 0:
+                        value = activate(stage.kind, sums[place])
+                    else:
+                        value = new_state(stage.kind, sums, place, stage.outputs, timespan, signal)
+                        state[unit] = value
+                    if value != signal.value and abs(value - signal.value) >= signal.quantum:
+                        signal.value = value
+                        if stage.first_unit >= 0:
+                            event = events[progress[0]]
+                            event.time_s, event.unit, event.value = sample.time_s, unit, value
+                            progress[0] += 1
+                            counts[unit] += 1
+        states[number + 1, :] = state
+    return end

@@ -194,6 +194,20 @@ def _note(events: Array, event_count: Array, t: int, unit: int, message: int) ->
         event_count[0] = row + 1
 
 
+def _set_inputs(row: Array, state: Array, queue: Array, queue_length: Array) -> None:
+    """The host sets the input population's words, and all of it has its turn."""
+    for i in range(len(row)):
+        state[i] = row[i]
+        queue[i] = i
+    queue_length[0] = len(row)
+
+
+def _keep(kept: Array, place: int, state: Array, first: int, last: int) -> None:
+    """The words of compartments first .. last - 1, from `place` on."""
+    for i in range(first, last):
+        kept[place + i - first] = state[i]
+
+
 def _run(
     layout: Any,
     machine: Any,
@@ -221,11 +235,8 @@ def _run(
         )  # fmt: skip
         row = t - record_tick
         k = (t - first_tick) // ticks_per_sample
-        if (t - first_tick) % ticks_per_sample == 0 and k < len(inputs):  # the host sets the inputs: all of them have their turn
-            for i in range(inputs.shape[1]):
-                state[i] = inputs[k, i]
-                queue[i] = i
-            queue_length[0] = inputs.shape[1]
+        if (t - first_tick) % ticks_per_sample == 0 and k < len(inputs):
+            _set_inputs(inputs[k], state, queue, queue_length)
         for p in range(len(program)):
             since = t - turn_start[p]
             if since < 0 or since % period[p] != 0:
@@ -261,17 +272,16 @@ def _run(
                 spikes_per_tick[row, p] = messages
             sample = since // ticks_per_sample - first_sample
             if unit_start[p] >= 0 and since % ticks_per_sample == ticks_per_sample - period[p] and 0 <= sample < len(samples):
-                for i in range(start[p], start[p + 1]):
-                    samples[sample, unit_start[p] + i - start[p]] = state[i]
+                _keep(samples[sample], unit_start[p], state, start[p], start[p + 1])
         if row < len(trace_state):
-            trace_state[row] = state
-            trace_sent[row] = sent
+            _keep(trace_state[row], 0, state, 0, len(state))
+            _keep(trace_sent[row], 0, sent, 0, len(sent))
 
 
 @cache
 def run_kernel(cells: tuple[str, ...]) -> Any:
     """`_run` compiled for the programs of these cells, e.g. ("ltc",)."""
-    names = {function.__name__: recompiled(function) for function in (_arrive, _note, _send, round_shift)}
+    names = {function.__name__: recompiled(function) for function in (_arrive, _keep, _note, _send, _set_inputs, round_shift)}
     used = [name for name in PROGRAM_NAMES if name.partition(".")[0] in cells]
     programs = {name.partition(".")[2]: with_primitives(PROGRAMS[name].function, {"bit_length": _bit_length}) for name in used}
     variant = "+".join(cells)

@@ -68,7 +68,8 @@ def recompiled(function: Callable[..., Any]) -> Any:
         for name in function.__code__.co_names
         if isinstance(value := function.__globals__.get(name), FunctionType) and value is not function
     }
-    return numba.njit(**FLAGS)(_copy(function, names, "recompiled"))
+    # Inlined: a call that is not would be linked by name, to whichever compiled version of that name the process met first.
+    return numba.njit(forceinline=True, **FLAGS)(_copy(function, names, "recompiled"))
 
 
 def _copy(function: Callable[..., Any], names: dict[str, Any], variant: str) -> FunctionType:

@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from event_sim.kernels.exponential import LIMIT, fast_exp
 from event_sim.kernels.jit import compiled, inner
 
 RING = 256  # grid times per turn of the calendar; a power of two
+FEW = 64  # events of one grid time that are sorted by unit at once; more are left to the recording
 NEVER = np.int64(1) << 62
 
 # A neuron: its value at grid time `at`, what it last sent, its two sums with what rounding lost of them, its course (target, ratio per
@@ -131,17 +133,57 @@ def settle(head: Any, neurons: Any, unit: int, now: int, step: float) -> None:
 
 
 @inner
-def deliver(neurons: Any, first: Any, synapses: Any, source: int, level: float, now: int, mark: int, touched: Any, count: int) -> int:
-    """One event: its new conductances enter the sums of all targets, which are first advanced under the old sums."""
+def take(head: Any, neurons: Any, now: int, firing: Any) -> int:
+    """List the neurons that stand in the calendar for now; returns how many."""
+    fired = 0
+    unit = head[now & (RING - 1)]
+    while unit >= 0:
+        if neurons[unit].due == now:
+            firing[fired] = unit
+            fired += 1
+        unit = neurons[unit].next
+    if fired <= FEW:
+        sort(firing, fired)
+    return fired
+
+
+@inner
+def sort(numbers: Any, count: int) -> None:
+    """Sort the first few numbers in place."""
+    for index in range(1, count):
+        number = numbers[index]
+        place = index
+        while place > 0 and numbers[place - 1] > number:
+            numbers[place] = numbers[place - 1]
+            place -= 1
+        numbers[place] = number
+
+
+@inner
+def collect(first: Any, synapses: Any, source: int, level: float, places: Any, gates: Any, count: int) -> int:
+    """Note the synapses that an event reaches and the arguments of their sigmoids; returns how many are noted now."""
     for index in range(first[source], first[source + 1]):
         synapse = synapses[index]
+        places[count] = index
+        gates[count] = min(max(synapse.sigma * (synapse.mu - level), -LIMIT), LIMIT)
+        count += 1
+    return count
+
+
+@inner
+def deliver(neurons: Any, synapses: Any, places: Any, gates: Any, reached: int, now: int, mark: int, touched: Any, count: int) -> int:
+    """Bring the new conductances of all noted synapses into their targets' sums; targets are first advanced under the old sums."""
+    for index in range(reached):  # a loop of its own becomes SIMD code
+        gates[index] = 1.0 / (1.0 + fast_exp(gates[index]))
+    for index in range(reached):
+        synapse = synapses[places[index]]
         neuron = neurons[synapse.target]
         if neuron.mark != mark:
             neuron.mark = mark
             touched[count] = synapse.target
             count += 1
             advance(neuron, now)
-        new = gate(synapse, level)
+        new = synapse.weight * gates[index]
         add(neuron, new - synapse.now, synapse.erev)
         synapse.now = new
     return count
@@ -159,6 +201,8 @@ def run_fused(begin: int, end: int, unfolds: int, restart: bool, neurons: Any, f
     units = len(neurons)
     touched = np.empty(units, dtype=np.int64)
     firing = np.empty(units, dtype=np.int64)
+    places = np.empty(max(len(synapses), len(sensory)), dtype=np.int64)
+    gates = np.empty(len(places))
     run = progress[0]
     now, written, mark = run.now, run.events, run.mark
     step = 0.0 if begin == 0 else samples[begin - 1].step
@@ -180,18 +224,14 @@ def run_fused(begin: int, end: int, unfolds: int, restart: bool, neurons: Any, f
                 remove(head, neurons, neuron)
                 insert(head, neurons, unit, now)
             count = units
+        reached = 0
         for index in range(sample.first_change, samples[number + 1].first_change):
             channel = changes[index].channel
-            count = deliver(neurons, sensory_first, sensory, channel, changes[index].level, now, mark, touched, count)
-            run.sensory_operations += sensory_first[channel + 1] - sensory_first[channel]
+            reached = collect(sensory_first, sensory, channel, changes[index].level, places, gates, reached)
+        count = deliver(neurons, sensory, places, gates, reached, now, mark, touched, count)
+        run.sensory_operations += reached
         for sub_step in range(unfolds if step > 0.0 else 1):
-            fired = 0
-            unit = head[now & (RING - 1)]
-            while unit >= 0:
-                if neurons[unit].due == now:
-                    firing[fired] = unit
-                    fired += 1
-                unit = neurons[unit].next
+            fired = take(head, neurons, now, firing)
             for index in range(fired):
                 neuron = neurons[firing[index]]
                 advance(neuron, now)
@@ -199,6 +239,7 @@ def run_fused(begin: int, end: int, unfolds: int, restart: bool, neurons: Any, f
                     neuron.mark = mark
                     touched[count] = firing[index]
                     count += 1
+            reached = 0
             for index in range(fired):
                 unit = firing[index]
                 neuron = neurons[unit]
@@ -209,8 +250,9 @@ def run_fused(begin: int, end: int, unfolds: int, restart: bool, neurons: Any, f
                     event.time_s, event.unit, event.value = sample.start_s + sub_step * sample.step_s, unit, value
                     written += 1
                     counts[unit] += 1
-                    run.operations += first[unit + 1] - first[unit]
-                    count = deliver(neurons, first, synapses, unit, value, now, mark, touched, count)
+                    reached = collect(first, synapses, unit, value, places, gates, reached)
+            count = deliver(neurons, synapses, places, gates, reached, now, mark, touched, count)
+            run.operations += reached
             if step > 0.0:
                 for index in range(count):
                     settle(head, neurons, touched[index], now, step)
