@@ -1,7 +1,7 @@
 """Co-design: thresholds are raised and the network retrained through the chip's own integers, so that it sends as little as it may.
 
-Raising a send threshold saves messages and costs accuracy; retraining with the thresholds in place, through the very integers that the chip
-computes and with a price on messages, wins accuracy back and lets thresholds rise further. In the end every threshold stands at half of what
+Raising a send threshold saves messages and costs accuracy; retraining with the thresholds in place, through the very integers of the chip
+and with a price on messages, wins accuracy back and lets thresholds rise further. In the end every threshold stands at half of what
 was still good: a network at the edge of what it bears fails on another day. Every candidate is measured on the bit-exact simulator, on
 windows that start from state 0 and on streams whose state is carried: windows alone hide what a held value does over hours.
 Choices are made on validation windows and training streams; the test data are looked at once, for the result.
@@ -9,6 +9,7 @@ Choices are made on validation windows and training streams; the test data are l
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -36,12 +37,11 @@ class Budget:
     """What the chip may cost.
 
     accuracy_drop: how far the accuracy may fall below the float network's. spike_ratio: messages per sample, at most this share of the
-    plain quantised network's. accuracy, spikes_per_sample: the same as absolute numbers on the test data; they take the place of the two.
+    plain quantised network's; spikes_per_sample: an absolute number in its place.
     """
 
     accuracy_drop: float = 0.005
     spike_ratio: float = 1 / 3
-    accuracy: float | None = None
     spikes_per_sample: float | None = None
 
     def __post_init__(self) -> None:
@@ -88,6 +88,11 @@ class CodesignResult:
     history: tuple[Candidate, ...]
     seconds: float = field(compare=False)
 
+    @property
+    def thresholds(self) -> dict[str, int]:
+        """The send thresholds of the result by population."""
+        return _thresholds(self.quantized.formats)
+
 
 def codesign(
     task: Task,
@@ -107,11 +112,11 @@ def codesign(
 ) -> CodesignResult:
     """The network with the fewest messages per sample on `profile` whose accuracy stays within the budget.
 
-    Thresholds are raised as far as the accuracy allows; then, `rounds` times, the network is retrained for `steps` steps at thresholds twice
-    as high, with a price on messages, and they are raised again. In the end thresholds are halved, unless only the edge meets the budget.
+    Thresholds are raised as far as the accuracy allows; then, `rounds` times, the network is retrained for `steps` steps at thresholds
+    twice as high, with a price on messages, and they are raised again. In the end they are halved, unless only the edge meets the budget.
     spike_weight: the price of all messages that a network sends when it enters a round, in units of cross-entropy. bits: as in `quantize`.
     The same seed gives the same result, however fast the machine is; `seconds` ends the search before a further round once they are over,
-    which may differ from machine to machine.
+    which may differ from machine to machine. progress: a line per candidate on the standard error.
     """
     started = time.perf_counter()
     budget = budget or Budget()
@@ -120,8 +125,8 @@ def codesign(
     for number in range(rounds):
         if seconds is not None and time.perf_counter() - started > seconds:
             break
-        search.retrain(number + 1, steps, batch_size, learning_rate, spike_weight, seed + number)
-        search.raise_together()
+        if search.retrain(number + 1, steps, batch_size, learning_rate, spike_weight, seed + number):
+            search.raise_together()
     search.raise_singly()
     search.step_back()
     return search.result(time.perf_counter() - started)
@@ -158,7 +163,7 @@ class _Search:
         candidate = Candidate(step, _thresholds(quantized.formats), accuracy, stream_accuracy, spikes)
         self.history.append(candidate)
         if self.progress:
-            print(f"{step}: accuracy {accuracy:.4f}, on streams {stream_accuracy:.4f}, {spikes:.2f} messages per sample")
+            print(f"{step}: accuracy {accuracy:.4f}, on streams {stream_accuracy:.4f}, {spikes:.2f} messages per sample", file=sys.stderr)
         return _Measured(quantized, candidate)
 
     def kept(self, candidate: Candidate) -> bool:
@@ -196,8 +201,8 @@ class _Search:
             self.best = max(trials, key=lambda trial: trial[:2])[2]
         return bool(trials)
 
-    def retrain(self, number: int, steps: int, batch_size: int, learning_rate: float, spike_weight: float, seed: int) -> None:
-        """Train the best network through its own integers, at twice its thresholds where it keeps the accuracy; keep what is better."""
+    def retrain(self, number: int, steps: int, batch_size: int, learning_rate: float, spike_weight: float, seed: int) -> bool:
+        """Train the best network through its own integers, at twice its thresholds where it keeps the accuracy; whether that was better."""
         from liquid_neuro.training.fit import fit, smooth_messages
 
         before, quantized = self.best.candidate, self.best.quantized
@@ -216,6 +221,7 @@ class _Search:
             self.failed = self.kept(before) or after.accuracy + after.stream_accuracy <= before.accuracy + before.stream_accuracy
         if not self.failed:
             self.best = outcome
+        return not self.failed
 
     def step_back(self) -> None:
         """Halve all thresholds of a network that keeps the accuracy, unless only the edge meets the budget."""
@@ -241,7 +247,7 @@ class _Search:
         float_accuracy = evaluate(self.task, self.network).accuracy
         accuracy = evaluate(self.task, self.best.quantized).accuracy
         budget = self.budget
-        least = budget.accuracy if budget.accuracy is not None else float_accuracy - budget.accuracy_drop
+        least = float_accuracy - budget.accuracy_drop
         most = budget.spikes_per_sample if budget.spikes_per_sample is not None else budget.spike_ratio * before
         limit = "accuracy" if accuracy < least else "spikes" if after > most else ""
         return CodesignResult(

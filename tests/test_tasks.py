@@ -76,7 +76,7 @@ def test_decide():
     interface = Interface(decision="threshold", threshold=0.5)
     assert tasks.decide([[[0.4], [0.6]]], interface).tolist() == [[False, True]]
     assert tasks.decide([0.4, 0.6], interface).tolist() == [False, True]
-    with pytest.raises(ValueError, match='interface.decision must be "threshold"'):
+    with pytest.raises(ValueError, match=r'interface.decision must be "threshold"'):
         tasks.decide([0.0], Interface(decision="argmax"))
     with pytest.raises(ValueError, match="outputs must have one motor"):
         tasks.decide(np.zeros((1, 2, 3)), interface)

@@ -76,26 +76,28 @@ def fit(
     evaluate_every: int = 50,
     seed: int = 0,
     through: QuantizedNetwork | None = None,
-    spike_weight: float = 0.0,
+    spike_weight: float | Mapping[str, float] = 0.0,
     threshold_range: float = 1.0,
     progress: bool = False,
 ) -> Fit:
     """A new network with the parameters of the lowest objective on the validation windows; the given ones count as the snapshot of step 0.
 
     The objective is the binary cross-entropy of sigmoid(gain · (y - threshold)) at every time step (gain only scales the logits: a motor
-    neuron stays within about -1..1), plus channel_penalty times the sum over the inputs of how strongly the network listens to each (a lasso:
-    channels that tell little are left out, which holds better on another day), plus spike_weight times the smooth number of messages per
-    sample where it trains `through` a quantised network. weight_decay: of Adam, on weight matrices (a CfC's) alone.
-    through: train through its integer forward (its formats and thresholds are kept; the float parameters move by straight-through gradients).
-    threshold_range: each step draws a factor from 1 / threshold_range to 1 for the send thresholds, so that the network bears lower ones too.
+    neuron stays within about -1..1), plus channel_penalty times the sum over the inputs of how strongly the network listens to each (a
+    lasso: channels that tell little are left out, which holds better on another day), plus spike_weight times the smooth number of messages
+    per sample where it trains `through` a quantised network (or by population: {"input": …, "neuron": …, "gate": …, "backbone": …}).
+    weight_decay: of Adam, on weight matrices (a CfC's) alone.
+    through: train through its integer forward: formats and thresholds are kept, float parameters move by straight-through gradients.
+    threshold_range: each step draws a factor from 1 / threshold_range to 1 for the send thresholds, so that the network bears lower ones.
     schedule: "cosine" (from learning_rate to 0), "one-cycle" (up for 30 % of the steps, then down) or "constant".
     patience: stop after so many evaluations without a better snapshot; 0 never. Deterministic for a seed on one machine.
     """
-    course = _Course(batch_size, evaluate_every, patience, seed, spike_weight, threshold_range, progress)
+    weights, price = (spike_weight, 1.0) if isinstance(spike_weight, Mapping) else (None, spike_weight)
+    course = _Course(batch_size, evaluate_every, patience, seed, price, threshold_range, progress)
     _check(task, network, steps, schedule, course)
     started = time.perf_counter()
     network = replace(network, interface=task.interface, time_unit_s=task.time_unit_s)
-    forward = forward_of(network, through)
+    forward = forward_of(network, through, weights)
     non_negative = isinstance(network.settings, LTCSettings) and not network.settings.softplus
     settings = Settings(steps, learning_rate, schedule, gain, channel_penalty, weight_decay, non_negative)
     with precision(forward.double):
@@ -186,9 +188,10 @@ class _Bar:
     def __init__(self, steps: int, shown: bool) -> None:
         self._bar: Any = None
         if shown:
+            from rich.console import Console
             from rich.progress import Progress
 
-            self._bar = Progress(transient=True)
+            self._bar = Progress(console=Console(stderr=True), transient=True)  # results alone go to the output stream
             self._task = self._bar.add_task("fit", total=steps)
 
     def __enter__(self) -> _Bar:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import jax
@@ -45,7 +46,10 @@ def precision(double: bool) -> Iterator[None]:
     if not double:
         yield
         return
-    with jax.enable_x64(True):
+    enable: Any = getattr(jax, "enable_x64", None)
+    if enable is None:  # its place before JAX 0.8
+        enable = import_module("jax.experimental").enable_x64
+    with enable(True):
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -13,8 +14,11 @@ from liquid_neuro.training import dynamics_jax
 from liquid_neuro.training.forward import Arrays, Forward, structure_key
 
 
-def forward_of(network: LiquidNetwork, through: QuantizedNetwork | None) -> Forward:
-    """The float twin of `network`, or the arithmetic of the quantised network `through`, chosen by its kind."""
+def forward_of(network: LiquidNetwork, through: QuantizedNetwork | None, weights: Mapping[str, float] | None = None) -> Forward:
+    """The float twin of `network`, or the arithmetic of the quantised network `through`, chosen by its kind.
+
+    weights: how much a message of each population counts (liquid_neuro/training/integer_forward.py); where nothing is sent there are none.
+    """
     if through is None:
         return float_forward(network)
     if through.network.cell != network.cell or through.network.units != network.units:
@@ -28,7 +32,7 @@ def forward_of(network: LiquidNetwork, through: QuantizedNetwork | None) -> Forw
         return akida_forward(through)
     from liquid_neuro.training.integer_forward import integer_forward
 
-    return integer_forward(through)
+    return integer_forward(through, weights)
 
 
 def float_forward(network: LiquidNetwork) -> Forward:

@@ -23,7 +23,7 @@ from liquid_neuro.network import LiquidNetwork
 from liquid_neuro.quantized_network import QuantizedNetwork
 from liquid_neuro.training.dynamics_jax import one_hot, positive
 from liquid_neuro.training.forward import Arrays, Forward, structure_key
-from liquid_neuro.training.straight_through import PRIMITIVES, ArrayNamespace, round_half_up
+from liquid_neuro.training.straight_through import PRIMITIVES, ArrayNamespace, quantize, round_half_up
 
 Sample = Callable[[Any, jax.Array], tuple[Any, jax.Array, jax.Array]]  # (state, input words) -> (state, output words, messages)
 THRESHOLDS = ("input_threshold", "neuron_threshold", "gate_threshold", "backbone_threshold")
@@ -41,11 +41,15 @@ class SendRule:
 def integer_forward(through: QuantizedNetwork, weights: Mapping[str, float] | None = None) -> Forward:
     """The forward function of a quantised network's formats for other parameters of its float network.
 
-    weights: how much a message of "input", "neuron", "gate" or "backbone" counts; 1 unless given. Thresholds are constants: changing them
-    compiles nothing.
+    weights: how much a message of each population ("input", "neuron", "gate", "backbone") counts: those left out 0; without weights all 1.
+    Thresholds and weights are constants: changing them compiles nothing.
     """
     formats = through.formats
-    weights = {**dict.fromkeys(("input", "neuron", "gate", "backbone"), 1.0), **(weights or {})}
+    populations = tuple(name.removesuffix("_threshold") for name in _thresholds(formats))
+    unknown = sorted(set(weights or {}) - set(populations))
+    if unknown:
+        raise ValueError(f'spike weights must name some of {", ".join(populations)}, but name "{unknown[0]}"')
+    weights = {name: (1.0 if weights is None else weights.get(name, 0.0)) for name in populations}
     constants: dict[str, Any] = {}
     for name in _thresholds(formats):
         constants[name] = float(getattr(formats, name))
@@ -71,8 +75,7 @@ def output_words(through: QuantizedNetwork, parameters: Arrays, constants: Mappi
     """As `run`, with the integer words of the output compartments in place of y."""
     rules = {name: SendRule(constants[name], constants[f"{name}_weight"]) for name in _thresholds(through.formats)}
     formats = replace(through.formats, **rules)
-    word = through.input_format
-    inputs = jnp.clip(jnp.floor(x / word.lsb + 0.5), word.lowest, word.highest)
+    inputs = quantize(x, through.input_format)
     build = _ltc if through.network.cell == "ltc" else _cfc
     start, sample = build(through.network, parameters, formats, x.shape[0])
     return _scan(start, sample, jnp.swapaxes(inputs, 0, 1), through.output_compartments)

@@ -111,9 +111,7 @@ def train(
         parameters, moments, total = carry
         rows = batch.rows[k]
         now = {name: value * batch.factor[k] if name.endswith("_threshold") else value for name, value in constants.items()}
-        loss, gradient = jax.value_and_grad(_objective)(
-            parameters, now, batch.x[rows], batch.y[rows], batch.weight, forward, settings
-        )
+        loss, gradient = jax.value_and_grad(_objective)(parameters, now, batch.x[rows], batch.y[rows], batch.weight, forward, settings)
         updates, moments = update(gradient, moments, parameters)
         parameters = optax.apply_updates(parameters, updates)
         if settings.non_negative:  # ncps' explicit constraints

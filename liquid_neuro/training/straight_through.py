@@ -8,10 +8,13 @@ message the identity in the value sent. Bit lengths, being exponents, are consta
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+
+from hardware_profiles.fixed_point import QFormat
 
 
 @jax.custom_jvp
@@ -102,12 +105,9 @@ def _segment(table: Any, fraction_bits: int, position: Any) -> tuple[Any, Any]:
     return low + jnp.floor(rise * rest * step + 0.5), rise * step
 
 
-@jax.custom_jvp
-def _interpolate(table: Any, fraction_bits: Any, position: Any) -> Any:
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _interpolate(table: Any, fraction_bits: int, position: Any) -> Any:
     return _segment(table, fraction_bits, position)[0]
-
-
-_interpolate = jax.custom_jvp(_interpolate.fun, nondiff_argnums=(1,))
 
 
 @_interpolate.defjvp
@@ -119,6 +119,11 @@ def _interpolate_jvp(fraction_bits: Any, primals: Any, tangents: Any) -> Any:
 def absolute(value: Any) -> Any:
     """The magnitude."""
     return jnp.abs(value)
+
+
+def quantize(real: Any, format: QFormat) -> Any:
+    """The integers of a format nearest to real values, saturated (QFormat.quantize); the gradient is 1 / lsb within the range."""
+    return clip(round_half_up(real / format.lsb), float(format.lowest), float(format.highest))
 
 
 PRIMITIVES: dict[str, Callable[..., Any]] = {
