@@ -51,13 +51,13 @@ def test_wired_cfc_comes_within_one_percent():
 @pytest.mark.parametrize(
     ("name", "bound"),
     [
-        ("ltc_auto32_softplus", 0.03),
-        ("ltc_fc12_unfold3", 0.03),
-        ("ltc_rand24_noaffine", 0.03),
-        ("cfc_default", 0.03),
+        ("ltc_auto32_softplus", 0.01),
+        ("ltc_fc12_unfold3", 0.01),
+        ("ltc_rand24_noaffine", 0.01),
+        ("cfc_default", 0.025),
         ("cfc_nogate", 0.04),
-        ("cfc_pure", 0.01),
-        ("cfc_wired_auto32", 0.03),
+        ("cfc_pure", 0.003),
+        ("cfc_wired_auto32", 0.02),
     ],
 )
 def test_every_golden_network_runs_in_integers(name, bound):
@@ -193,6 +193,32 @@ def test_states_never_leave_the_box_that_the_word_holds():
     step = 1 / 127  # driven and conductance weights are rounded on their own
     assert states.min() > lowest - step
     assert states.max() < highest + step
+
+
+def test_the_error_is_measured_against_the_named_target():
+    network, arrays = golden("ltc_ncp19")
+    x = arrays["x"].astype(float)
+    y, _ = liquid_neuro.integrate(network, x)
+    quantized = quantize(network, LOIHI, calibration=x)
+    error = quantized.notes["error"]
+    assert (error["target"], error["samples"]) == ("fused(6)", 50)
+    assert error["of_output_std"] == pytest.approx(relative_error(quantized, x, y), rel=1e-9)
+    assert "error" not in quantize(network, LOIHI, input_range=(-4, 4)).notes
+
+
+def test_parameters_that_outgrow_kept_formats_are_counted():
+    network = l4()
+    quantized = quantize(network, LOIHI, input_range=(0, 1))
+    assert quantized.notes["clipped_parameters"] == 0
+    larger = network.with_parameters({"w": network.parameters["w"] * 3, "erev": network.parameters["erev"] * 3})
+    notes = quantize(larger, LOIHI, formats=quantized.formats).notes
+    assert notes["clipped_parameters"] > 0
+    assert notes["states_may_saturate"]
+
+
+def test_microcontrollers_keep_sums_of_24_bits():
+    quantized = quantize(l4(), hardware_profiles.load("cortex_m4"), input_range=(0, 1))
+    assert (quantized.kind, quantized.accumulator_bits) == ("microcontroller", 24)
 
 
 # --- slow neurons -------------------------------------------------------------------------------------------------------------------------

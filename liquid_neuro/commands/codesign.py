@@ -48,7 +48,7 @@ def run(
         "met": result.met,
         "limit": result.limit,
         "candidates": len(result.history),
-        "thresholds": result.history[-1].thresholds,
+        "thresholds": result.thresholds,
         "seconds": result.seconds,
     }
     show(summary, as_json, f"Co-designed {model.name} for {profile}")

@@ -35,7 +35,9 @@ def write(task: Task, results: Results, out: Path, seed: int, view: View) -> Non
         mapping=results.mapping,
         float_recording=results.events.recordings[0],
         chip_recording=results.codesigned.run.recordings[0],
+        chip_name="integers, co-designed",
         reference=results.events.reference[0],
+        outputs={"integers, quantised": results.chip.recordings[0].output_samples},
         truth=task.streams[0].y,
         unit_labels=network.labels,
         threshold=network.interface.threshold,
@@ -95,7 +97,9 @@ def tiles(results: Results) -> list[Tile]:
             lava_sentence(results),
             _agrees(lava.differences),
         ),
-        Tile("Loihi 2 cores", f"{cores}", f"of {results.mapping.profile.cores}; {after.quantized.compartments} compartments"),
+        Tile(
+            "Loihi 2 cores", f"{cores}", f"of {results.mapping.profile.cores}; {results.mapping.compartments_per_core.sum()} compartments"
+        ),
         Tile("CfC, Akida-like", percent(akida.run.accuracy), f"{akida.weight_bits}-bit weights on {akida.mapping.cores} processors"),
     ]
 

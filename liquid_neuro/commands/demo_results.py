@@ -38,9 +38,9 @@ def all_steps(out: Path, seed: int, view: View) -> Results:
         trained = demo_steps.train(task, seed, view)
     with view.step("simulate", "simulating event by event"):
         events = demo_steps.simulate(task, trained.ltc, view)
-    with view.step("quantise", "quantising for Loihi 2, running the integers"):
+    with view.step("quantize", "quantising for Loihi 2, running the integers"):
         chip = demo_steps.quantize(task, trained.ltc, events.streams, view)
-    with view.step("co-design", "retraining through the chip's arithmetic"):
+    with view.step("codesign", "retraining through the chip's arithmetic"):
         codesigned = demo_chips.codesign(task, trained, chip, events.streams, seed, view)
     with view.step("map", "placing on cores"):
         mapping = demo_steps.place(codesigned.run.quantized, codesigned.run.recordings, view)

@@ -178,7 +178,10 @@ def place(quantized: QuantizedNetwork, recordings: tuple[Recording, ...], view: 
 
 @dataclass(frozen=True)
 class LavaRun:
-    """Live Lava against the integer simulator, over all graphs that were run. differences: None where Lava could not be run, for `reason`."""
+    """Live Lava against the integer simulator, over all graphs that were run.
+
+    differences: None where Lava could not be run; `reason` says why.
+    """
 
     values_compared: int
     differences: int | None
@@ -191,15 +194,18 @@ def run_lava(plain: ChipRun, mapping: Mapping, x: Any, out: Path, view: View) ->
     """Step 6: exported folders under live Lava, compared value by value with the integer simulator.
 
     Two networks: the co-designed one, which is nearly silent, and the one before co-design, in which something is sent at most ticks.
+    A process for each population: one for each core's share computes the same, but two dozen processes take minutes on two cores.
     """
     import mappers
     from mappers.exporters import lava_compare
 
     before = mappers.map_network(plain.quantized, mapping.profile, traffic=plain.recordings[0], cores=CORES)
+    chosen = {"before co-design": (before, out / "lava_before_codesign"), "co-designed": (mapping, out / "lava")}
+    inputs = x[:LAVA_SAMPLES]
+    folders = {name: mappers.export(item, "lava", folder, inputs=inputs, by_core=False).path for name, (item, folder) in chosen.items()}
     comparisons = []
-    for name, chosen, folder in (("before co-design", before, "lava_before_codesign"), ("co-designed", mapping, "lava")):
-        exported = mappers.export(chosen, "lava", out / folder, inputs=x[:LAVA_SAMPLES])
-        found = lava_compare.compare(exported.path, chosen.quantized, x, samples=LAVA_SAMPLES)
+    for name, (item, _) in chosen.items():
+        found = lava_compare.compare(folders[name], item.quantized, x, samples=LAVA_SAMPLES)
         comparisons.append(found)
         if found.differences is None:
             view.row("ltc", f"live Lava, {name}", "not run", found.reason)

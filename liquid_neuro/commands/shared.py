@@ -87,10 +87,15 @@ def text(value: Any) -> str:
     return str(value)
 
 
+def watched(as_json: bool) -> bool:
+    """Whether somebody watches the error stream, so that progress is worth showing."""
+    return not as_json and sys.stderr.isatty()
+
+
 @contextmanager
 def working(description: str, as_json: bool) -> Iterator[None]:
     """Show on the error stream that something runs, and for how long; silent for machines and when nobody watches."""
-    if as_json or not sys.stderr.isatty():
+    if not watched(as_json):
         yield
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())

@@ -19,7 +19,7 @@ from liquid_neuro.commands.shared import (
     read_any_network,
     read_stream,
     show,
-    working,
+    watched,
 )
 
 EXAMPLE = "liquid-neuro simulate model.safetensors --samples 500 --quantum 0.01 --out recording.npz"
@@ -50,11 +50,9 @@ def run(
         check_output(out)
     network = read_any_network(model)
     events = read_stream(float_network(network), task, data, sample_s, threshold, samples)
-    with working("Simulating", as_json):
-        if isinstance(network, LiquidNetwork):
-            recording = event_sim.simulate(network, events, engine=engine, quantum=quantum)
-        else:
-            recording = event_sim.simulate(network, events)
+    if not isinstance(network, LiquidNetwork) and (engine != "auto" or quantum is not None):
+        raise ValueError(f'--engine and --quantum are for float networks, but "{model}" is quantised: its chip decides; leave them out')
+    recording = event_sim.simulate(network, events, engine=engine, quantum=quantum, progress=watched(as_json))
     if out is not None:
         save_recording(recording, out)
     summary = {

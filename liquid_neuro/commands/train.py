@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from liquid_neuro.commands.shared import Json, Seed, TaskName, check_output, read_task, show, working
+from liquid_neuro.commands.shared import Json, Seed, TaskName, check_output, read_task, show, watched, working
 
 EXAMPLE = "liquid-neuro train --cell ltc --steps 30 --out model.safetensors"
 
@@ -34,7 +34,9 @@ def run(
     check_output(out)
     chosen = read_task(task)
     network = new_network(chosen, cell, units, seed)
-    result = liquid_neuro.fit(chosen, network, steps=steps, batch_size=batch, learning_rate=learning_rate, seed=seed, progress=not as_json)
+    result = liquid_neuro.fit(
+        chosen, network, steps=steps, batch_size=batch, learning_rate=learning_rate, seed=seed, progress=watched(as_json)
+    )
     with working("Scoring", as_json):
         scores = evaluate(chosen, result.network)
         baseline = tasks.logistic_regression(chosen).accuracy
