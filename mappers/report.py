@@ -75,7 +75,9 @@ def write_report(
     mapping: ChipMapping | None = None,
     float_recording: Recording | None = None,
     chip_recording: Recording | None = None,
+    chip_name: str = "integers, bit-exact",
     reference: npt.ArrayLike | None = None,
+    outputs: Mapping[str, npt.ArrayLike] | None = None,
     truth: npt.ArrayLike | None = None,
     unit_labels: Sequence[str] = (),
     threshold: float | None = None,
@@ -85,19 +87,22 @@ def write_report(
 ) -> Path:
     """Write a self-contained report.html and return its path. Every part is left out whose input is not given.
 
-    reference: (K, outputs) outputs of the sampled float network on the same stream. truth: (K,) labels 0 / 1. unit_labels: names of the
-    neurons in state order. window: first and last sample that the raster and the traces show (default: the first 240).
+    reference: (K, outputs) outputs of the sampled float network on the same stream. outputs: further ones by name. chip_name: what the
+    chip recording is called among them. truth: (K,) labels 0 / 1. unit_labels: names of the neurons in state order. window:
+    first and last sample that the raster and the traces show (default: the first 240).
     provenance: names and values to print (seeds, digests of data, settings); versions are added. Needs the extra `report` (plotly).
     """
     from mappers import report_sections as sections
 
     count = max((len(run.output_samples) for run in (float_recording, chip_recording) if run is not None), default=0)
     shown = window or (0, min(count, 240))
+    lines = {"float, sampled reference": reference, "float, event-driven": _outputs_of(float_recording)}
+    lines |= {**(outputs or {}), chip_name: _outputs_of(chip_recording)}
     parts = [
         sections.tiles(tiles),
         sections.cores(mapping),
         sections.events(float_recording, chip_recording, unit_labels, shown),
-        sections.outputs(reference, float_recording, chip_recording, truth, threshold, shown),
+        sections.outputs(lines, float_recording or chip_recording, truth, threshold, shown),
         sections.costs(costs),
         sections.provenance({**(provenance or {}), **versions()}, (MEASURED, MODELLED)),
     ]
@@ -113,3 +118,7 @@ def write_report(
         temporary.write_text(page, encoding="utf-8")
 
     return write_atomically(path, write)
+
+
+def _outputs_of(recording: Recording | None) -> npt.ArrayLike | None:
+    return None if recording is None else recording.output_samples

@@ -14,7 +14,7 @@ from plotly.subplots import make_subplots
 INK, QUIET, GRID = "#1f2937", "#6b7280", "#e5e7eb"
 TEAL, INDIGO, AMBER, ROSE, SLATE = "#0d9488", "#4f46e5", "#d97706", "#e11d48", "#64748b"
 ROLE_COLOURS = {"motor": ROSE, "command": INDIGO, "inter": TEAL, "unknown": SLATE}
-UTILISATION = [[0.0, "#ccfbf1"], [0.5, "#2dd4bf"], [1.0, "#115e59"]]
+UTILISATION = [[0.0, "#f0fdfa"], [1.0, "#2dd4bf"]]
 MOST_MARKS = 20_000
 PREFIXES = ((1e-15, "f"), (1e-12, "p"), (1e-9, "n"), (1e-6, "µ"), (1e-3, "m"), (1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G"))
 FONT = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -86,7 +86,7 @@ def core_map(cores: Sequence[dict[str, Any]], tiles_wide: int, tiles_high: int, 
             text=inside,
             customdata=hover,
             texttemplate="%{text}",
-            textfont={"size": 12},
+            textfont={"size": 12, "color": INK},
             hovertemplate="%{customdata}<extra></extra>",
             colorscale=UTILISATION,
             zmin=0,

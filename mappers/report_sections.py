@@ -101,41 +101,31 @@ def mesh_shape(mapping: ChipMapping) -> tuple[int, int, int]:
 
 
 def events(float_recording: Recording | None, chip_recording: Recording | None, labels: Sequence[str], window: tuple[int, int]) -> str:
-    """Who spoke when."""
-    recording = float_recording if float_recording is not None else chip_recording
-    if recording is None or not len(recording.events) or window[1] <= window[0]:
-        return ""
-    times = np.asarray(recording.state_times_s)
-    span = (float(times[window[0]]), float(times[min(window[1], len(times) - 1)]))
-    names = list(labels) or [f"neuron_{number}" for number in range(len(recording.event_counts))]
-    total, clocked = recording.neuron_synaptic_operations, recording.clocked_synaptic_operations
-    engine = {"event": "asynchronous event-driven engine", "chip": "bit-exact integer simulator"}.get(recording.engine, recording.engine)
-    lead = (
-        f"Every mark is a message of a neuron in the {engine}: a neuron speaks when its value moved by one quantum since it last spoke. "
-        f"Whole run: {int(recording.event_counts.sum()):,} messages, {total:,} synaptic operations in the neuron graph; "
-        f"a clock-driven run evaluates {clocked:,}."
-    )
-    drawing = figures.raster(recording.events["time_s"], recording.events["unit"], names, span)
-    return section("Events", lead, figure(drawing, "events"))
+    """Who spoke when: neurons in the float engine and on the chip."""
+    drawn = []
+    for recording, name in (
+        (float_recording, "In the asynchronous engine, in floating point"),
+        (chip_recording, "On the chip, in integers"),
+    ):
+        if recording is None or window[1] <= window[0]:
+            continue
+        times = np.asarray(recording.state_times_s)
+        span = (float(times[window[0]]), float(times[min(window[1], len(times) - 1)]))
+        names = list(labels) or [f"neuron_{number}" for number in range(len(recording.event_counts))]
+        drawing = figures.raster(recording.events["time_s"], recording.events["unit"], names, span)
+        done, clocked = recording.stored_synaptic_operations, recording.clocked_synaptic_operations
+        counts = (
+            f"Whole run: {int(recording.event_counts.sum()):,} messages of neurons, {done:,} synapse evaluations; on a clock {clocked:,}."
+        )
+        drawn.append(f'<h3>{name}</h3><p class="lead">{counts}</p>' + figure(drawing, f"events_{recording.engine}"))
+    lead = "Every mark is a message of a neuron: it speaks when its value has moved by a threshold since it last spoke."
+    return section("Events", lead, *drawn) if drawn else ""
 
 
-def outputs(
-    reference: Any,
-    float_recording: Recording | None,
-    chip_recording: Recording | None,
-    truth: Any,
-    threshold: float | None,
-    window: tuple[int, int],
-) -> str:
-    """Float against integers."""
+def outputs(lines_of: Mapping[str, Any], timed: Recording | None, truth: Any, threshold: float | None, window: tuple[int, int]) -> str:
+    """Float against integers: named outputs (K, outputs), None where there is none, on the samples of `timed`."""
     start, stop = window
-    candidates = (
-        ("float, sampled reference", None if reference is None else np.asarray(reference)),
-        ("float, event-driven", None if float_recording is None else float_recording.output_samples),
-        ("integers, bit-exact", None if chip_recording is None else chip_recording.output_samples),
-    )
-    lines = [(name, values[start:stop, 0]) for name, values in candidates if values is not None and len(values)]
-    timed = float_recording if float_recording is not None else chip_recording
+    lines = [(name, np.asarray(values)[start:stop, 0]) for name, values in lines_of.items() if values is not None and len(values)]
     if not lines or timed is None or stop <= start:
         return ""
     times = np.asarray(timed.state_times_s)[start + 1 : stop + 1]
@@ -157,7 +147,7 @@ def costs(rows: Sequence[CostRow]) -> str:
         "One inference is one sample of the stream. Free running: all its ticks back to back. Paced: the chip stays powered for a whole "
         "sample period, so static power dominates. Each row says which network it is for: different networks are no comparison of chips."
     )
-    notes = dict.fromkeys(note for row in rows for note in row.cost.notes)
+    notes = dict.fromkeys(f"{row.profile}: {note}" for row in rows for note in row.cost.notes)
     return section(
         "Energy and latency per inference",
         lead,
