@@ -13,12 +13,12 @@ EXAMPLE = "liquid-neuro export lava mapping.npz --out build_lava"
 
 
 def run(
-    target: Annotated[str, typer.Argument(help="lava (a process graph that runs by itself) or akida (layers, tables and host work).")],
+    target: Annotated[str, typer.Argument(help="lava (a process graph that runs by itself), c99 (a .c/.h pair) or akida (layers, tables and host work).")],
     mapping: Annotated[Path, typer.Argument(help="A mapping (.npz).")],
     out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
     as_json: Json = False,
 ) -> None:
-    """Export a mapped network: `lava` for Loihi-class chips, `akida` for the Akida-like profile."""
+    """Export a mapped network: `lava` for Loihi-class chips, `c99` for microcontrollers, `akida` for the Akida-like profile."""
     import mappers
     from mappers.mapping_storage import load_mapping
 

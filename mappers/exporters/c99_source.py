@@ -1,0 +1,183 @@
+"""The C code of every population: its tables, the printed program, and the loop that sums and runs it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hardware_profiles.fixed_point import QFormat
+from liquid_neuro.cells import PROGRAMS
+from liquid_neuro.cells.integer import sent_after
+from liquid_neuro.quantized_network import IntArray, Population, QuantizedNetwork
+from mappers.exporters.c99_plan import Plan, Stream, uniform
+from mappers.exporters.c99_print import Printer
+from mappers.exporters.c99_values import Tables, Value, number, storage
+from mappers.intervals import Interval, Range, message_ranges, sum_range
+
+
+@dataclass
+class Code:
+    """What has been printed so far.
+
+    used: the C primitives called. turns: the parameters of each <population>_turn. columns: those among them that its records hold.
+    """
+
+    quantized: QuantizedNetwork
+    plan: Plan
+    ranges: Mapping[str, Range]
+    fast_tables: bool
+    tables: Tables = field(default_factory=Tables)
+    functions: list[str] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
+    turns: dict[str, list[str]] = field(default_factory=dict)
+    columns: dict[str, dict[str, IntArray]] = field(default_factory=dict)
+
+    def message_type(self, name: str) -> str:
+        """The C type of a population's messages."""
+        low, high = self.ranges[name]
+        return storage(int(low.min(initial=0)), int(high.max(initial=0)))
+
+
+def new_code(quantized: QuantizedNetwork, plan: Plan, fast_tables: bool) -> Code:
+    """Nothing printed yet."""
+    return Code(quantized, plan, message_ranges(quantized), fast_tables)
+
+
+def identifier(name: str) -> str:
+    """A population's name as a part of C names."""
+    return re.sub(r"\W", "_", name)
+
+
+def c_array(kind: str, name: str, constant: bool = True) -> str:
+    """An array as a parameter of a function."""
+    return f"{'const ' if constant else ''}{kind} {name}[]"
+
+
+# --- programs ---------------------------------------------------------------------------------------------------------------------------
+
+
+def print_turn(code: Code, population: Population, passes_message: bool) -> None:
+    """Prints the function <population>_turn: the new state, or the message where nobody keeps the state."""
+    program = PROGRAMS[population.program]
+    quantized, name = code.quantized, identifier(population.name)
+    printer = Printer(population.name, code.tables, code.fast_tables)
+    word, arguments = population.state, []
+    arguments.append(number(0) if program.stateless else printer.argument("state", _word(word)))
+    for port in program.ports:
+        low, high = sum_range(quantized, dict(code.ranges), population.name, port)
+        reached = bool(low.any() or high.any())
+        arguments.append(printer.argument(port, Interval(low, high)) if reached else number(0))
+    for parameter in program.parameters:
+        arguments.append(printer.known(parameter, population.parameters[parameter]))
+    for entry in program.tables:
+        arguments.append(code.tables.look_up(f"liquid_{entry}", np.asarray(population.tables[entry])))
+    result = printer.call(program.function, *arguments)
+    result = printer.words.clip(result, number(word.lowest), number(word.highest))
+    if passes_message:
+        result = printer.words.round_shift(result, number(population.message_shift))
+    given = [] if program.stateless else ["state"]
+    given += [port for port, value in zip(program.ports, arguments[1:]) if value.text == port]
+    comment = f"The {'message' if passes_message else 'new state'} of a compartment of {population.name}: program {population.program}."
+    columns = _function(code, f"liquid_{name}_turn", comment, given, printer, result)
+    code.turns[population.name], code.columns[population.name] = [*given, *columns], columns
+
+
+def print_message(code: Code, population: Population) -> bool:
+    """Prints the function <population>_message of (state, sent): what the targets hold afterwards. Returns whether it needs `sent`."""
+    name = identifier(population.name)
+    printer = Printer(population.name, code.tables)
+    state = printer.argument("state", _word(population.state))
+    message = printer.words.round_shift(state, number(population.message_shift))
+    comment = f"What the targets of {population.name} hold after its turn."
+    if population.threshold > 1:
+        sent = printer.argument("sent", Interval(*code.ranges[population.name]))
+        message = printer.call(sent_after, message, sent, number(population.threshold))
+    _function(code, f"liquid_{name}_message", comment, ["state", "sent"] if population.threshold > 1 else ["state"], printer, message)
+    return population.threshold > 1
+
+
+def print_sent(code: Code, population: Population) -> None:
+    """Prints the function <population>_sent of (message, sent): what the targets hold afterwards."""
+    printer = Printer(population.name, code.tables)
+    held = Interval(*code.ranges[population.name])
+    message, sent = printer.argument("message", held), printer.argument("sent", held)
+    result = printer.call(sent_after, message, sent, number(population.threshold))
+    comment = f"What the targets of {population.name} hold after its turn: a message that moved by {population.threshold}, or the last one."
+    _function(code, f"liquid_{identifier(population.name)}_sent", comment, ["message", "sent"], printer, result)
+
+
+def _word(word: QFormat) -> Interval:
+    return Interval(np.asarray(word.lowest), np.asarray(word.highest))
+
+
+def _function(code: Code, name: str, comment: str, given: Sequence[str], printer: Printer, result: Value) -> dict[str, IntArray]:
+    """Adds a function of what is given and of the columns that it needs, which are returned."""
+    lines, columns = printer.finished(result)
+    code.used |= printer.words.used
+    body = "".join(f"    {line}\n" for line in lines)
+    arguments = ", ".join(f"int32_t {parameter}" for parameter in [*given, *columns]) or "void"
+    code.functions.append(f"/* {comment} */\nstatic inline int32_t {name}({arguments})\n{{\n{body}}}")
+    return columns
+
+
+# --- sums -------------------------------------------------------------------------------------------------------------------------------
+
+
+def stream_name(population: Population, stream: Stream) -> str:
+    """The C name of a stream's synapse table."""
+    return f"liquid_{identifier(population.name)}_from_{identifier(stream.gate or stream.source)}"
+
+
+def print_streams(code: Code, population: Population) -> None:
+    """Prints the synapse tables of all that a population hears, and the programs of gates on the way."""
+    for stream in code.plan.streams[population.name]:
+        columns = dict(stream.weights)
+        if stream.index is not None:
+            columns["source"] = stream.index
+        through = ""
+        if stream.gate:
+            gate = code.quantized.population(stream.gate)
+            print_turn(code, gate, passes_message=True)
+            columns |= {parameter: values[stream.members] for parameter, values in code.columns[gate.name].items()}
+            if gate.threshold > 1:
+                print_sent(code, gate)
+            through = f", each through a {stream.gate}"
+        comment = f"What {population.name} hears from {stream.source}{through}: sorted by target."
+        code.tables.write_records(stream_name(population, stream), comment, columns)
+
+
+def sum_lines(code: Code, population: Population, stream: Stream) -> list[str]:
+    """The statements that add a stream's synapses of compartment i to the sums of its ports."""
+    name = identifier(stream.gate or stream.source)
+    count = str(int(stream.counts[0])) if uniform(stream.counts) else f"own->{name}_count"
+    if count == "0":
+        return []
+    source = identifier(stream.source)
+    at = f"{name}_synapse->source" if stream.index is not None else "j"
+    if stream.index is None:
+        head, end = [f"for (j = 0; j < {count}; j++) {{"], [f"    {name}_synapse++;", "}"]
+    else:
+        kind = f"{stream_name(population, stream)}_t"
+        head = [f"const {kind} *const {name}_end = {name}_synapse + {count};"]
+        if (stream.counts > 0).all():
+            head, end = [*head, "do {"], [f"}} while (++{name}_synapse != {name}_end);"]
+        else:
+            head, end = [*head, f"for (; {name}_synapse != {name}_end; {name}_synapse++) {{"], ["}"]
+    lines = [*head, f"    const int32_t heard_{name} = {source}_sent[{at}];" if not stream.gate else ""]
+    if stream.gate:
+        gate = code.quantized.population(stream.gate)
+        ports = PROGRAMS[gate.program].ports
+        given = [f"{source}_sent[{at}]" if part in ports else f"{name}_synapse->{part}" for part in code.turns[gate.name]]
+        message = f"liquid_{name}_turn({', '.join(given)})"
+        if gate.threshold > 1:
+            message = f"liquid_{name}_sent({message}, *{name}_held)"
+        lines.append(f"    const int32_t heard_{name} = {message};")
+        if gate.threshold > 1:
+            lines.append(f"    *{name}_held++ = ({code.message_type(stream.gate)})heard_{name};")
+    for port in stream.weights:
+        one = bool((stream.weights[port] == 1).all())
+        lines.append(f"    {port} += heard_{name}{'' if one else f' * {name}_synapse->{port}'};")
+    return [line for line in [*lines, *end] if line]
