@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from liquid_neuro.commands import codesign, demo, estimate, export, import_ncps, map, profiles, quantize, report, simulate, train
+from liquid_neuro.commands import codesign, demo, estimate, export, import_ncps, map, profiles, quantize, report, simulate, train, verify
 
 COMMANDS = {
     "demo": demo,
@@ -23,6 +23,7 @@ COMMANDS = {
     "map": map,
     "estimate": estimate,
     "export": export,
+    "verify": verify,
     "codesign": codesign,
     "profiles": profiles,
     "report": report,

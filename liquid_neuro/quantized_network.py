@@ -130,8 +130,8 @@ class QuantizedNetwork:
 
     @property
     def compartments(self) -> int:
-        """All compartments, inputs included."""
-        return sum(population.size for population in self.populations)
+        """All compartments that run a program; inputs belong to the host and are not counted."""
+        return sum(population.size for population in self.populations if population.program)
 
     @property
     def stored_synapses(self) -> int:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mappers.placement import PLACERS
     from mappers.quantization import quantize
     from mappers.report import write_report
+    from mappers.verification import Proof, verify
 
 _PLACES = {
     **dict.fromkeys(("Cost", "Range"), "hardware_profiles.cost"),
@@ -28,6 +29,7 @@ _PLACES = {
     "PLACERS": "mappers.placement",
     "quantize": "mappers.quantization",
     "write_report": "mappers.report",
+    **dict.fromkeys(("Proof", "verify"), "mappers.verification"),
 }
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "Mapping",
     "MappingError",
     "Partition",
+    "Proof",
     "Range",
     "Violation",
     "check",
@@ -49,6 +52,7 @@ __all__ = [
     "multicast_messages",
     "partition",
     "quantize",
+    "verify",
     "write_report",
 ]
 

@@ -135,11 +135,13 @@ def absolute(value: Any) -> Interval:
 def look_up(table: Any, index: Any) -> Interval:
     index = interval(index)
     low, high = np.broadcast_arrays(index.low, index.high)
-    parts = [table[max(int(a), 0) : int(b) + 1] for a, b in zip(low.reshape(-1), high.reshape(-1))]
-    return Interval(
-        np.array([part.min() for part in parts], dtype=np.int64).reshape(low.shape),
-        np.array([part.max() for part in parts], dtype=np.int64).reshape(low.shape),
-    )
+    entries = np.asarray(table)
+    if (low == high).all():
+        return interval(entries[low])
+    pairs, inverse = np.unique(np.stack([low.reshape(-1), high.reshape(-1)], axis=1), axis=0, return_inverse=True)
+    parts = [entries[max(first, 0) : last + 1] for first, last in pairs.tolist()]
+    ends = np.array([(part.min(), part.max()) for part in parts], dtype=np.int64)[inverse.reshape(-1)]
+    return Interval(ends[:, 0].reshape(low.shape), ends[:, 1].reshape(low.shape))
 
 
 def interpolate(table: Any, position: Any, fraction_bits: Any) -> Interval:
@@ -186,18 +188,18 @@ def message_ranges(quantized: QuantizedNetwork) -> dict[str, Range]:
     from liquid_neuro.cells import PROGRAMS
 
     ranges = {
-        population.name: _message(population, _inputs(quantized) if not population.program else _word(population))
+        population.name: message_range(population, input_words(quantized) if not population.program else word(population))
         for population in quantized.populations
     }
-    for population in _sources_first(quantized):
+    for population in sources_first(quantized):
         if population.program and PROGRAMS[population.program].stateless:
             program = PROGRAMS[population.program]
             ports = [Interval(*sum_range(quantized, ranges, population.name, port)) for port in program.ports]
             tables = [population.tables[name] for name in program.tables]
             parameters = [population.parameters[name] for name in program.parameters]
-            word = _word(population)
-            state = with_primitives(program.function, PRIMITIVES)(word, *ports, *parameters, *tables)
-            ranges[population.name] = _message(population, clip(state, word.low, word.high))
+            states = word(population)
+            state = with_primitives(program.function, PRIMITIVES)(states, *ports, *parameters, *tables)
+            ranges[population.name] = message_range(population, clip(state, states.low, states.high))
     return ranges
 
 
@@ -213,23 +215,26 @@ def sum_range(quantized: QuantizedNetwork, ranges: dict[str, Range], target: str
     return low, high
 
 
-def _word(population: Population) -> Interval:
+def word(population: Population) -> Interval:
+    """All state words of a population."""
     return Interval(np.full(population.size, population.state.lowest), np.full(population.size, population.state.highest))
 
 
-def _inputs(quantized: QuantizedNetwork) -> Interval:
-    word = _word(next(population for population in quantized.populations if not population.program))
+def input_words(quantized: QuantizedNetwork) -> Interval:
+    """The input words within the bound for which the formats were made, where they tell one, else all."""
+    states = word(next(population for population in quantized.populations if not population.program))
     bound = getattr(quantized.formats, "input_bound", 0.0)
     steps = int(np.ceil(bound / quantized.input_format.lsb))
-    return clip(word, -steps, steps) if steps else word
+    return clip(states, -steps, steps) if steps else states
 
 
-def _message(population: Population, state: Interval) -> Range:
+def message_range(population: Population, state: Interval) -> Range:
+    """The messages (size,) of these state words, and 0."""
     message = hull(round_shift(state, population.message_shift), 0)
     return tuple(np.broadcast_to(end, (population.size,)) for end in (message.low, message.high))  # type: ignore[return-value]
 
 
-def _sources_first(quantized: QuantizedNetwork) -> list[Population]:
+def sources_first(quantized: QuantizedNetwork) -> list[Population]:
     """Populations in the order in which programs without memory feed one another, as far as that order goes."""
     from liquid_neuro.cells import PROGRAMS
 

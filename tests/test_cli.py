@@ -203,12 +203,12 @@ def test_the_examples_of_the_help_work_in_order(place, capsys):
     pytest.importorskip("jax")
     (place / "model.safetensors").unlink()
     shutil.copy(ROOT / "tests" / "golden" / "ltc_ncp19.safetensors", place / "pilot.safetensors")
-    order = ["train", "import-ncps", "simulate", "quantize", "map", "codesign", "export", "estimate", "report", "profiles"]
-    assert set(order) | {"demo"} == set(COMMANDS)
-    for name in order:
-        if name == "estimate":
-            assert run(shlex.split("simulate quantized.npz --samples 500 --out chip_recording.npz")) == 0
+    for name in COMMANDS:
+        if name == "demo":  # a minute: tests/test_demo.py
+            continue
         assert run(shlex.split(COMMANDS[name].EXAMPLE)[1:]) == 0, f"{name}: {capsys.readouterr().err}"
+        if name == "quantize":  # the same command as in an example, for the quantised network
+            assert run(shlex.split("simulate quantized.npz --samples 500 --out chip_recording.npz")) == 0
 
 
 def test_interrupting_is_one_line(place):

@@ -13,6 +13,7 @@ import liquid_neuro
 from event_sim import fixed
 from event_sim.events import EventStream
 from liquid_neuro import Exact, Fused, LiquidNetwork, LTCSettings, Wiring
+from liquid_neuro.cells import cfc
 from liquid_neuro.cells.ltc import effective
 from liquid_neuro.cells.ltc_integer import LTCFormats, integer_parameters
 from mappers.quantization import quantize
@@ -35,7 +36,7 @@ def test_ltc_comes_within_one_percent_of_its_own_solver():
     quantized = quantize(network, LOIHI, calibration=x)
     assert (quantized.formats.weight_bits, quantized.formats.state.bits, quantized.formats.gate_bits) == (8, 16, 10)
     assert quantized.ticks_per_sample == 12
-    assert quantized.compartments - network.inputs == 269  # 19 neurons, 58 + 192 gates
+    assert quantized.compartments == 269  # 19 neurons, 58 + 192 gates
     assert quantized.stored_synapses == 750  # 250 to gates, two per synapse to neurons
     assert relative_error(quantized, x, y) < 0.01
 
@@ -45,6 +46,38 @@ def test_wired_cfc_comes_within_one_percent():
     x = arrays["x"].astype(float)
     y, _ = liquid_neuro.integrate(network, x)
     assert relative_error(quantize(network, LOIHI, calibration=x), x, y) < 0.01
+
+
+@pytest.mark.parametrize("name", ["cfc_default", "cfc_nogate", "cfc_pure"])
+def test_backbone_cfc_comes_within_one_percent_on_inputs_that_calibration_did_not_see(name):
+    network, arrays = golden(name)
+    generator = np.random.default_rng(5)
+    quantized = quantize(network, LOIHI, calibration=generator.normal(0, 0.7, (8, 64, network.inputs)))
+    assert "per unit and head" in quantized.notes["weights"]
+    walks = np.cumsum(generator.normal(0, 0.08, (4, 100, network.inputs)), axis=1)
+    for x in (arrays["x"].astype(float), walks):
+        y, _ = liquid_neuro.integrate(network, x)
+        assert relative_error(quantized, x, y) < 0.01
+
+
+def test_scales_of_units_undo_exactly_what_their_weights_were_divided_by():
+    network, arrays = golden("cfc_default")
+    quantized = quantize(network, LOIHI, calibration=arrays["x"].astype(float))
+    unit = quantized.population("unit")
+    scale = quantized.formats.layers[0].heads["time"].scale[:, 0]
+    assert len(set(scale.tolist())) > 1
+    assert unit.parameters["time_multiplier"].max() <= 255
+    assert unit.parameters["time_shift"].max() <= 31
+    real = cfc.effective(network).layers[0].heads
+    folded = real["time_a"][0] + real["time_b"][0]
+    stored = np.zeros_like(folded)
+    for projection in quantized.projections:
+        if projection.port == "time":
+            stored[projection.target, projection.source] = projection.weight
+    assert (np.abs(stored * scale[:, None] - folded) <= scale[:, None] * (1 + 1e-9)).all()  # signed weights are even: half a step is 1
+    # No running sum can leave its word, whatever is heard: lecun_tanh stays below 1.7159, and rounding adds half a step to a message.
+    heard = 1.7159 * 2.0 ** quantized.formats.layers[0].backbone_messages[1].fraction_bits + 1
+    assert np.abs(stored).sum(axis=1).max() * heard < 2**23
 
 
 # A weight's rounding error is half a step of 1/127 of the largest; bounds are twice what these networks show.

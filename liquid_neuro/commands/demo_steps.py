@@ -161,7 +161,8 @@ def place(quantized: QuantizedNetwork, recordings: tuple[Recording, ...], view: 
     profile = hardware_profiles.load("loihi2")
     alone, mapping = (mappers.map_network(quantized, profile, traffic=recordings[0], cores=cores) for cores in (1, CORES))
     one, many = (engineering(mappers.cost(item, recordings[0]).latency_s.typical, "s") for item in (alone, mapping))
-    view.row("ltc", "compartments", f"{quantized.compartments}", " + ".join(f"{item.size} {item.name}" for item in quantized.populations))
+    parts = " + ".join(f"{item.size} {item.name}" for item in quantized.populations if item.program)
+    view.row("ltc", "compartments", f"{quantized.compartments}", parts)
     view.row("ltc", "cores", f"{mapping.cores}", f"of {profile.cores}; modelled latency {many}, on a single core {one}")
     used, available = int(mapping.memory_bits.max()), mapping.memory_bits_available
     view.row("ltc", "memory of the fullest core", percent(used / available), f"core {mapping.worst_core}: {used:,} of {available:,} bits")

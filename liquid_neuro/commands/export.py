@@ -13,7 +13,9 @@ EXAMPLE = "liquid-neuro export lava mapping.npz --out build_lava"
 
 
 def run(
-    target: Annotated[str, typer.Argument(help="lava (a process graph that runs by itself), c99 (a .c/.h pair) or akida (layers, tables and host work).")],
+    target: Annotated[
+        str, typer.Argument(help="lava (a process graph that runs by itself), c99 (a .c/.h pair) or akida (layers, tables and host work).")
+    ],
     mapping: Annotated[Path, typer.Argument(help="A mapping (.npz).")],
     out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
     as_json: Json = False,

@@ -37,7 +37,7 @@ def test_golden_networks_equal_the_chip_simulator(tmp_path, name, samples):
     comparison = ran(compare(tmp_path / "lava", quantized, x, samples=samples))
     assert (comparison.differences, comparison.first_difference, comparison.saturations) == (0, "", 0)
     assert comparison.ticks == quantized.ticks_per_sample * (samples - 1) + quantized.read_tick + 1
-    assert comparison.values_compared == 2 * quantized.compartments * comparison.ticks
+    assert comparison.values_compared == 2 * (quantized.compartments + network.inputs) * comparison.ticks
 
 
 @pytest.fixture
