@@ -5,20 +5,39 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from event_sim.aer import level_crossings, read_events, write_events
     from event_sim.engines import simulate
     from event_sim.events import EventStream
+    from event_sim.live import LiveStream, open
     from event_sim.recording import FinalState, Recording
     from event_sim.scoring import Scores, evaluate
 
-__all__ = ["EventStream", "FinalState", "Recording", "Scores", "evaluate", "simulate"]
+__all__ = [
+    "EventStream",
+    "FinalState",
+    "LiveStream",
+    "Recording",
+    "Scores",
+    "evaluate",
+    "level_crossings",
+    "open",
+    "read_events",
+    "simulate",
+    "write_events",
+]
 
 _HOME = {
     "EventStream": "event_sim.events",
     "FinalState": "event_sim.recording",
+    "LiveStream": "event_sim.live",
     "Recording": "event_sim.recording",
     "Scores": "event_sim.scoring",
     "evaluate": "event_sim.scoring",
+    "level_crossings": "event_sim.aer",
+    "open": "event_sim.live",
+    "read_events": "event_sim.aer",
     "simulate": "event_sim.engines",
+    "write_events": "event_sim.aer",
 }
 
 

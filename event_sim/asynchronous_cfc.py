@@ -9,8 +9,9 @@ import numpy as np
 from event_sim import bounds
 from event_sim.cfc_arrays import cfc_arrays, heard_by, memory_weights
 from event_sim.events import FloatArray
+from event_sim.interrupts import interruptible, pieces
 from event_sim.ltc_arrays import Log
-from event_sim.plan import SampledPlan, chunks
+from event_sim.plan import SampledPlan
 from event_sim.recording import EVENT_TYPE, Recording, ordered_events
 from liquid_neuro.cells import cfc
 
@@ -42,12 +43,15 @@ def _run(plan: SampledPlan, quantum: FloatArray, refresh: int, engine: str, prog
     states[0] = plan.start.state
     memory = np.zeros(0) if plan.start.memory is None else plan.start.memory.copy()
     log = Log(EVENT_TYPE, BLOCK * units)
-    for begin, end in chunks(plan.samples, progress, "simulating"):
-        while begin < end:
-            room = log.reserve(int(counters[0]), BLOCK * units)
-            begin = kernel.run_cfc(
-                begin, end, refresh, values.inputs, *arrays, samples, changes, memory, *weights, counters, states, room, counts
-            )  # fmt: skip
+    done = 0
+    with interruptible() as stopped:
+        for begin, done in pieces(plan.samples, progress, "simulating", stopped):
+            while begin < done:
+                room = log.reserve(int(counters[0]), BLOCK * units)
+                begin = kernel.run_cfc(
+                    begin, done, refresh, values.inputs, *arrays, samples, changes, memory, *weights, counters, states, room, counts
+                )  # fmt: skip
+    interrupted, plan, states = done < plan.samples, plan.shortened(done), states[: done + 1]
     output = cfc.output(values, states)
     errors = bounds.cfc_errors(values, quantum, states[:-1], plan.levels, plan.timespans)
     ran = int(np.count_nonzero(plan.timespans))
@@ -70,5 +74,6 @@ def _run(plan: SampledPlan, quantum: FloatArray, refresh: int, engine: str, prog
         error_bound_kind=errors.kind,
         error_estimate=errors.estimate,
         quantum=quantum,
+        interrupted=interrupted,
         seconds=time.perf_counter() - started,
     )

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from event_sim.clocked_arrays import in_slots, membranes_of, rows_of, slots_of
 from event_sim.events import FloatArray
 from event_sim.ltc_arrays import algebraic_levels, clocked_operations, event_free, segments_of
 from event_sim.plan import ContinuousPlan, SampledPlan, chunks
 from event_sim.recording import Recording
 from liquid_neuro.cells import lstm, ltc
 from liquid_neuro.network import Fused
-
-if TYPE_CHECKING:
-    from event_sim.kernels.ltc_clocked import ByTarget, Membranes
 
 ROUNDING = 1e-9  # of a run without quantum, against the reference semantics
 FIRST_STEPS = 4  # per interval
@@ -36,24 +34,25 @@ def run_clocked(plan: SampledPlan | ContinuousPlan, tolerance: float, progress: 
 
 def _run_fused(plan: SampledPlan, progress: bool) -> Recording:
     from event_sim.kernels import ltc_clocked as kernel
-    from event_sim.kernels.ltc_exact import COURSE
+    from event_sim.kernels.lanes import LANES
 
     started = time.perf_counter()
     values, solver = ltc.effective(plan.network), plan.network.solver
     assert isinstance(solver, Fused)
-    recurrent, sensory = _by_target(values)
-    membranes = _membranes(values, values.epsilon, outputs=0)
+    slots = slots_of(values, LANES)
+    recurrent, sensory = rows_of(values, slots)
+    membranes = membranes_of(values, slots, values.epsilon, outputs=0)
     first, channel, level = plan.changes()
     steps = np.full(plan.samples, solver.unfolds)
     level = level * values.input_w[channel] + values.input_b[channel]
     intervals = kernel.Intervals(steps, plan.timespans / solver.unfolds, plan.boundaries_s[:-1].copy(), first, channel, level)
     levels = plan.start.inputs * values.input_w + values.input_b
     states = np.empty((plan.samples + 1, plan.network.units))
-    states[0], value, memory = plan.start.state, plan.start.state.copy(), plan.start.memory
-    courses, counters = np.empty(0, dtype=COURSE), np.zeros(1, dtype=np.int64)
+    states[0], memory = plan.start.state, plan.start.memory
+    value = np.tile(in_slots(plan.start.state, slots), 2)  # one half is read while the other is written
 
     def run(begin: int, end: int) -> None:
-        kernel.run_clock(begin, end, False, 0, value, levels, membranes, recurrent, sensory, intervals, states, courses, counters)
+        kernel.run_fused_clock(begin, end, value, levels, membranes, recurrent, sensory, intervals, states)
 
     for begin, end in chunks(plan.samples, progress, "simulating"):
         if values.lstm is None or memory is None:
@@ -63,7 +62,7 @@ def _run_fused(plan: SampledPlan, progress: bool) -> Recording:
             here = slice(sample, sample + 1)
             if plan.timespans[sample] > 0.0:  # else the memory rests too
                 recalled, after = lstm.step(values.lstm, plan.levels[here], states[here], memory[None])
-                value[:], memory = recalled[0], after[0]
+                value[: len(slots)], memory = in_slots(recalled[0], slots), after[0]
             run(sample, sample + 1)
     output = ltc.output(values, states)
     operations = clocked_operations(values, solver.unfolds, plan.samples)
@@ -120,6 +119,7 @@ def _integrate(
 ) -> tuple[FloatArray, npt.NDArray[Any], int]:
     """(states at the cuts, courses of the outputs, steps) with steps of at most longest_s seconds."""
     from event_sim.kernels import ltc_clocked as kernel
+    from event_sim.kernels.lanes import LANES
     from event_sim.kernels.ltc_exact import COURSE
 
     unit_s, units = plan.network.time_unit_s, plan.network.units
@@ -128,46 +128,12 @@ def _integrate(
     first = np.searchsorted(plan.time_s, cuts).astype(np.int64)
     level = plan.value * values.input_w[plan.channel] + values.input_b[plan.channel]
     intervals = kernel.Intervals(steps, lengths / steps / unit_s, cuts[:-1] / unit_s, first, plan.channel, level)
-    recurrent, sensory = _by_target(values)
-    membranes = _membranes(values, 0.0, plan.network.outputs)
-    states, value = np.empty((len(cuts), units)), plan.start.state.copy()
-    states[0] = value
+    slots = slots_of(values, LANES)
+    membranes = membranes_of(values, slots, 0.0, plan.network.outputs)
+    states, value = np.empty((len(cuts), units)), in_slots(plan.start.state, slots)
+    states[0] = plan.start.state
     total = int(steps.sum())
-    courses, counters = np.empty(total * plan.network.outputs, dtype=COURSE), np.zeros(1, dtype=np.int64)
+    courses = np.empty(total * plan.network.outputs, dtype=COURSE)
     levels = plan.start.inputs * values.input_w + values.input_b
-    kernel.run_clock(
-        0, len(lengths), True, sweeps, value, levels, membranes, recurrent, sensory, intervals, states, courses, counters
-    )  # fmt: skip
+    kernel.run_midpoint_clock(sweeps, value, levels, membranes, *rows_of(values, slots), intervals, states, courses)
     return states, courses, total
-
-
-def _by_target(values: ltc.LTCValues) -> tuple[ByTarget, ByTarget]:
-    from event_sim.kernels.ltc_clocked import ByTarget
-
-    recurrent = (values.source, values.target, values.w, values.sigma, values.mu, values.erev)
-    sensory = (
-        values.sensory_source,
-        values.sensory_target,
-        values.sensory_w,
-        values.sensory_sigma,
-        values.sensory_mu,
-        values.sensory_erev,
-    )
-    result = []
-    for source, target, *parameters in (recurrent, sensory):
-        order = np.lexsort((source, target))
-        first = np.searchsorted(target[order], np.arange(values.units + 1)).astype(np.int64)
-        w, sigma, mu, erev = (np.ascontiguousarray(array[order], dtype=np.float64) for array in parameters)
-        result.append(ByTarget(first, source[order].astype(np.int64), w, sigma, sigma * mu, erev, np.empty(len(order))))
-    return result[0], result[1]
-
-
-def _membranes(values: ltc.LTCValues, epsilon: float, outputs: int) -> Membranes:
-    from event_sim.kernels.ltc_clocked import Membranes
-
-    work: list[Any] = [np.zeros(values.units) for _ in range(5)]
-    jumps = (values.cm == 0.0).astype(np.int64)
-    is_output = (np.arange(values.units) < outputs).astype(np.int64)
-    leak: list[Any] = [values.cm.copy(), values.gleak + epsilon, values.gleak * values.vleak]
-    columns: list[Any] = [*leak, *work, jumps, is_output]
-    return Membranes(*columns)

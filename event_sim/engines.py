@@ -59,15 +59,17 @@ def simulate(
 ) -> Recording | list[Recording]:
     """Run a network on a stream of events; a list of streams gives a list of recordings, each from the same `initial`.
 
-    A float network runs event by event (engine "event", the choice of "auto") or on a clock ("clocked"); a quantised one runs on its chip's
-    ticks, bit for bit.
+    A float network runs event by event (engine "event", which "auto" means) or on a clock ("clocked": faster where most neurons keep
+    moving, see benchmarks/results/engines.md). A quantised network runs on its chip's ticks, bit for bit.
     until: seconds, by default the end of the stream's sample clock or its last event. On a sample clock those samples run that end by then.
-    order: 1, events carry values (higher orders are not offered).
+    order: 1, events carry values, or 2, values and slopes: the exact solver's accurate mode, with far fewer events at fine tolerances.
     quantum: how far a state may move from the value last sent before it sends again, one number or one per unit; 0 sends every change
     (sampled solvers only). By default it is chosen so that the estimated state error keeps `tolerance`: where a first run does not, a
     second one has a finer quantum (at most 20 times finer; recording.error_bound tells what was reached).
     initial: the state to start from: (units,) numbers, (h, c) for mixed memory, or recording.final to go on; default zeros.
     sample_s: a sample clock for streams that have none. progress: a bar on standard error.
+    Ctrl-C ends an event-driven run early: the recording holds what was simulated so far and says so (recording.interrupted); of a list of
+    streams no further ones are run. A second Ctrl-C raises KeyboardInterrupt.
     Contradictions raise ValueError.
     """
     if not isinstance(network, LiquidNetwork | QuantizedNetwork):
@@ -77,38 +79,59 @@ def simulate(
         raise ValueError(f"`events` must be an EventStream or a list of them, but is {kind}; make one by EventStream.from_samples")
     if not isinstance(events, EventStream):
         shared = (until, engine, order, quantum, tolerance, initial, sample_s, progress)
-        return [simulate(network, stream, *shared) for stream in events]
+        recordings: list[Recording] = []
+        for stream in events:
+            recordings.append(simulate(network, stream, *shared))
+            if recordings[-1].interrupted:
+                break
+        return recordings
     if engine not in ENGINES:
         raise ValueError(f'`engine` must be "auto", "event" or "clocked", but is "{engine}"')
     if isinstance(network, QuantizedNetwork):
         return _simulate_quantized(network, events, until, initial, engine, sample_s, progress)
-    if order != 1:
-        raise ValueError(f"`order` must be 1 (events carry values), but is {order}; use a smaller quantum or tolerance for less error")
+    if order not in (1, 2):
+        raise ValueError(f"`order` must be 1 (events carry values) or 2 (values and slopes), but is {order}")
+    if order == 2 and not isinstance(network.solver, Exact):
+        raise ValueError(f"`order` must be 1 under the solver {network.solver}, but is 2; slopes need the solver exact")
     plan = make_plan(network, events, until, initial, sample_s)
-    if ENGINES[engine] == "clocked":
-        from event_sim import clocked
+    if ENGINES[engine] == "event":
+        return _to_tolerance(network, plan, quantum, tolerance, order, progress)
+    from event_sim import clocked
 
-        return clocked.run_clocked(plan, tolerance, progress)
+    return clocked.run_clocked(plan, tolerance, progress)
+
+
+def _to_tolerance(
+    network: LiquidNetwork,
+    plan: SampledPlan | ContinuousPlan,
+    quantum: npt.ArrayLike | None,
+    tolerance: float,
+    order: int,
+    progress: bool,
+) -> Recording:
+    """An event-driven run with the given quantum, or with one that keeps the tolerance."""
     if quantum is not None:
-        return _event_driven(plan, _quantum(network, quantum), progress)
+        return _event_driven(plan, quantum_of(network, quantum), order, progress)
     steps = bounds.quantum_for(tolerance, network.units)
-    run = _event_driven(plan, steps, progress)
-    if run.error_estimate <= tolerance:
+    run = _event_driven(plan, steps, order, progress)
+    if run.error_estimate <= tolerance or run.interrupted:
         return run
-    return _event_driven(plan, steps * max(0.9 * tolerance / run.error_estimate, FINEST), progress)
+    return _event_driven(plan, steps * max(0.9 * tolerance / run.error_estimate, FINEST), order, progress)
 
 
-def _event_driven(plan: SampledPlan | ContinuousPlan, quantum: FloatArray, progress: bool) -> Recording:
+def _event_driven(plan: SampledPlan | ContinuousPlan, quantum: FloatArray, order: int, progress: bool) -> Recording:
     """One event-driven run by the engine of the network's cell and solver."""
-    from event_sim import asynchronous, asynchronous_cfc
+    from event_sim import asynchronous, asynchronous_cfc, second_order
 
     if isinstance(plan, ContinuousPlan):
+        if order == 2:
+            return second_order.run_second_events(plan, quantum, progress)
         return asynchronous.run_exact_events(plan, quantum, progress)
     run = asynchronous_cfc.run_cfc_events if plan.network.cell == "cfc" else asynchronous.run_fused_events
     return run(plan, quantum, progress)
 
 
-def _quantum(network: LiquidNetwork, quantum: npt.ArrayLike) -> FloatArray:
+def quantum_of(network: LiquidNetwork, quantum: npt.ArrayLike) -> FloatArray:
     """(units,) quanta from the argument."""
     steps = np.asarray(quantum, dtype=np.float64)
     if steps.shape not in ((), (network.units,)) or not (np.isfinite(steps) & (steps >= 0)).all():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ class SampledPlan:
     """A run over K samples.
 
     boundaries_s (K + 1,), lengths_s (K,), timespans (K,) in model units, levels (K, inputs), event_counts (channels,).
-    cut_off: whether the stream goes on after the run's end.
+    cut_off: whether the stream goes on after the run's end. first: the number of the run's first sample in the stream.
     """
 
     network: LiquidNetwork
@@ -42,11 +42,29 @@ class SampledPlan:
     levels: FloatArray
     event_counts: IntArray
     cut_off: bool
+    first: int = 0
 
     @property
     def samples(self) -> int:
         """The number of samples."""
         return len(self.timespans)
+
+    def shortened(self, samples: int) -> SampledPlan:
+        """The plan of the first so many samples of this run."""
+        if samples == self.samples:
+            return self
+        index = self.stream.sample_index
+        assert index is not None
+        ran = (index >= self.first) & (index < self.first + samples)
+        return replace(
+            self,
+            boundaries_s=self.boundaries_s[: samples + 1],
+            lengths_s=self.lengths_s[:samples],
+            timespans=self.timespans[:samples],
+            levels=self.levels[:samples],
+            event_counts=np.bincount(self.stream.channel[ran], minlength=self.network.inputs).astype(np.int64),
+            cut_off=True,
+        )
 
     def changes(self) -> tuple[IntArray, IntArray, FloatArray]:
         """(first change of each sample and the end (K + 1,), channel, level): levels that differ from those held before."""
@@ -101,6 +119,23 @@ class ContinuousPlan:
             row = np.searchsorted(self.time_s[mine], time_s, side="left") - 1
             levels[row >= 0, channel] = self.value[mine][row[row >= 0]]
         return levels
+
+    def shortened(self, end_s: float, recorded: int, changed: int) -> ContinuousPlan:
+        """The plan of this run up to end_s, by which so many times of it were recorded and so many changes of levels took effect."""
+        record = self.record_s[:recorded]
+        record = record if recorded and record[-1] == end_s else np.append(record, end_s)
+        ran = (self.stream.time_s <= end_s) & (self.stream.time_s >= self.start_s)
+        return replace(
+            self,
+            end_s=end_s,
+            time_s=self.time_s[:changed],
+            channel=self.channel[:changed],
+            value=self.value[:changed],
+            record_s=record,
+            samples=min(self.samples, max(recorded - 1, 0)),
+            event_counts=np.bincount(self.stream.channel[ran], minlength=self.network.inputs).astype(np.int64),
+            cut_off=True,
+        )
 
     def final(self, state: FloatArray) -> FinalState:
         """The end of this run with the state it reached."""
@@ -163,9 +198,8 @@ def _sampled(network: LiquidNetwork, stream: EventStream, until: float | None, i
     ran = (index >= first) & (index < last)
     counts = np.bincount(stream.channel[ran], minlength=network.inputs).astype(np.int64)
     lengths = lengths[first:last]
-    return SampledPlan(
-        network, stream, start, boundaries[first : last + 1], lengths, lengths / network.time_unit_s, levels, counts, last < stream.samples
-    )  # fmt: skip
+    spans, cut_off = lengths / network.time_unit_s, last < stream.samples
+    return SampledPlan(network, stream, start, boundaries[first : last + 1], lengths, spans, levels, counts, cut_off, first)
 
 
 def _extended(stream: EventStream, until: float) -> EventStream:
@@ -218,7 +252,7 @@ def _continuous(network: LiquidNetwork, stream: EventStream, until: float | None
     time_s, channel, value = np.maximum(stream.time_s[kept], start_s), stream.channel[kept], stream.value[kept]
     counts = np.bincount(channel, minlength=network.inputs).astype(np.int64)
     record, samples = _record_times(clock, time_s, start_s, end_s, continued)
-    changes = _effective_changes(time_s, channel, value, start.inputs)
+    changes = effective_changes(time_s, channel, value, start.inputs)
     return ContinuousPlan(
         network, given, start, start_s, end_s, *changes, record, samples, counts, clock is None or end_s < natural_end
     )  # fmt: skip
@@ -242,7 +276,7 @@ def _on_boundary(clock: FloatArray | None, time_s: float) -> float:
     return nearest if abs(nearest - time_s) <= BOUNDARY_TOLERANCE * float(np.median(np.diff(clock))) else time_s
 
 
-def _effective_changes(
+def effective_changes(
     time_s: FloatArray, channel: IntArray, value: FloatArray, held: FloatArray
 ) -> tuple[FloatArray, IntArray, FloatArray]:
     """Rows in order of (time, channel), of equal ones the last, without those that re-send the level already held."""

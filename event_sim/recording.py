@@ -54,6 +54,38 @@ class Segments:
 
 
 @dataclass(frozen=True, eq=False)
+class CurvedSegments:
+    """A unit's course between events of second order: the solution of capacity v' = push - held (v - start) + first tau + second tau^2.
+
+    tau: model units since each row's time. All but capacity and unit_s (seconds per model unit): (n,), times ascending.
+    """
+
+    time_s: FloatArray
+    start: FloatArray
+    push: FloatArray
+    first: FloatArray
+    second: FloatArray
+    held: FloatArray
+    capacity: float
+    unit_s: float
+
+    def at(self, time_s: FloatArray) -> FloatArray:
+        """The values at the given times; before the first row its start."""
+        from event_sim.kernels.ltc_second import SECOND_NEURON, second_values_at
+
+        row = np.clip(np.searchsorted(self.time_s, time_s, side="right") - 1, 0, len(self.time_s) - 1)
+        result = np.empty(len(time_s))
+        neuron = np.zeros(1, dtype=SECOND_NEURON)
+        neuron["inertia"] = self.capacity
+        for index, (place, moment) in enumerate(zip(row, time_s)):
+            for name, column in (("value", self.start), ("push", self.push), ("first", self.first), ("second", self.second)):
+                neuron[name] = column[place]
+            neuron["held"] = self.held[place]
+            second_values_at(neuron, (moment - self.time_s[place]) / self.unit_s, result[index : index + 1])
+        return result
+
+
+@dataclass(frozen=True, eq=False)
 class Recording:
     """The result of `simulate`.
 
@@ -70,6 +102,7 @@ class Recording:
     "derived" (proved for this network and these input levels), "estimate" (error_estimate, the network's response in the worst case; see
     event_sim/bounds.py), "rounding" or "none".
     activity: the chip's counts (event_sim.chip_activity), else None. seconds: the wall time that the run took.
+    interrupted: whether Ctrl-C ended an event-driven run before its time; the recording then reaches as far as the run came.
     """
 
     engine: str
@@ -89,10 +122,11 @@ class Recording:
     error_estimate: float = 0.0
     quantum: FloatArray = field(default_factory=lambda: np.zeros(0))
     output_initial: FloatArray = field(default_factory=lambda: np.zeros(0))
-    output_segments: tuple[Segments, ...] = ()
+    output_segments: tuple[Segments, ...] | tuple[CurvedSegments, ...] = ()
     output_gain: FloatArray = field(default_factory=lambda: np.zeros(0))
     output_offset: FloatArray = field(default_factory=lambda: np.zeros(0))
     activity: ChipActivity | None = None
+    interrupted: bool = False
 
     @property
     def synaptic_operations(self) -> int:

@@ -26,7 +26,7 @@ from mappers.exporters import ExportError, c99, c99_plan, c99_source, c99_step, 
 from mappers.exporters.c99_plan import make_plan
 from mappers.exporters.c99_print import Printer
 from mappers.exporters.c99_values import Tables, storage
-from mappers.intervals import Interval
+from mappers.proofs.intervals import Interval
 
 M4 = hardware_profiles.load("cortex_m4")
 LOIHI = hardware_profiles.load("loihi2")

@@ -117,7 +117,8 @@ def test_mixed_memory_states_are_pairs() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"order": 2}, "`order` must be 1"),
+        ({"order": 2}, r"`order` must be 1 under the solver fused\(6\)"),
+        ({"order": 3}, r"`order` must be 1 \(events carry values\) or 2"),
         ({"engine": "fast"}, '`engine` must be "auto", "event" or "clocked", but is "fast"'),
         ({"quantum": -1.0}, "`quantum` must be one number >= 0 or one per unit"),
         ({"quantum": [0.1, 0.1]}, r"one per unit \(4\)"),

@@ -11,8 +11,8 @@ import toy_chips
 import liquid_neuro.cells
 from hardware_profiles import fixed_point
 from liquid_neuro.cells import integer
-from mappers import intervals
-from mappers.intervals import Interval, message_ranges, sum_range
+from mappers.proofs import intervals
+from mappers.proofs.intervals import Interval, message_ranges, sum_range
 
 
 def primitives_used(value: Any, other: Any, amount: Any, table: Any, p: Any) -> dict[str, Any]:

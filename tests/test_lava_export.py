@@ -57,7 +57,7 @@ def test_the_folder_holds_everything_and_nothing_else(tmp_path):
             assert max(map(len, source.splitlines()), default=0) <= 140
     readme = (tmp_path / "lava" / "README.md").read_text()
     assert "@@" not in readme
-    assert "13 compartments" in readme
+    assert "10 compartments" in readme
 
 
 def test_the_folder_names_the_python_that_lava_needs(tmp_path):

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from hardware_profiles.fixed_point import QFormat
 from liquid_neuro.cells import PROGRAMS, ltc_integer
 from liquid_neuro.quantized_network import QuantizedNetwork
-from mappers.intervals import Interval
-from mappers.program_bounds import Evaluation
-from mappers.program_graph import trace
-from mappers.state_box import state_box
-from mappers.sum_relations import FRACTION, relations
-from mappers.witness import Question, exact_quantity
+from mappers.proofs.intervals import Interval
+from mappers.proofs.program_bounds import Evaluation
+from mappers.proofs.program_graph import trace
+from mappers.proofs.state_box import state_box
+from mappers.proofs.sum_relations import FRACTION, relations
+from mappers.proofs.witness import Question, exact_quantity
 
 WORD = (-(1 << 31), (1 << 31) - 1)
 
@@ -99,7 +99,7 @@ def check_ranges(program: Any, domains: list[tuple[int, int]], parameters: list[
 
 
 def collect(graph: Any, tables: Any, inputs: list[int], seen: dict[int, set[int]]) -> None:
-    from mappers.witness import _exact
+    from mappers.proofs.witness import _exact
 
     values: list[int] = []
     for number, operation in enumerate(graph.operations):

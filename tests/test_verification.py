@@ -21,7 +21,7 @@ from liquid_neuro.__main__ import run
 from liquid_neuro.cells import PROGRAMS
 from liquid_neuro.quantized_network import QuantizedNetwork
 from liquid_neuro.quantized_storage import save_quantized
-from mappers.reachable import reachable
+from mappers.proofs.reachable import reachable
 
 LOIHI = hardware_profiles.load("loihi2")
 AKIDA = hardware_profiles.load("akida1000")

@@ -1,6 +1,7 @@
 """Clock-driven LTC: every synapse in every step. ncps' semi-implicit sub-steps, or the exponential midpoint rule for the equation itself.
 
-The sigmoids of all synapses are taken in one loop without branches over contiguous arrays, so that the compiler makes it SIMD code.
+Neurons stand in slots, most synapses first, eight slots to a slice; one lane of a slice sums the synapses of one neuron, so that nothing
+is summed across lanes. Two synapses of a lane share a division: 1/a = b (1 / (a b)), 1/b = a (1 / (a b)).
 """
 
 from __future__ import annotations
@@ -10,27 +11,30 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from event_sim.kernels.exponential import LIMIT, fast_exp
 from event_sim.kernels.jit import compiled, inner
+from event_sim.kernels.lanes import LANES, broadcast, divide_positive, gather, inlined, load, power_of_two, store
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+ROW = 4 * LANES  # numbers of one row
 
 
-class ByTarget(NamedTuple):
-    """Synapses ordered by target (`first`: one entry per target and one more); sigma_mu is sigma * mu; gate is room to work."""
+class Rows(NamedTuple):
+    """Synapses in lanes. first: (slices + 1,) rows of every slice, an even number of them. source: (rows * 8,) where a synapse listens.
+
+    numbers: per row 8 slopes, 8 offsets (the gate is 1 / (1 + 2^(slope level + offset))), 8 weights and 8 products of weight and reversal
+    potential. slot: (slices * 8,) whose sums a lane's are part of.
+    """
 
     first: Integers
-    source: Integers
-    weight: Floats
-    sigma: Floats
-    sigma_mu: Floats
-    erev: Floats
-    gate: Floats
+    source: npt.NDArray[np.int32]
+    numbers: Floats
+    slot: Integers
 
 
 class Membranes(NamedTuple):
-    """Capacity, leak conductance and current; the sums of inputs and of all synapses; 1 for neurons without inertia; 1 for outputs."""
+    """Per slot: capacity, leak conductance and current, the sums of inputs and of all synapses, a state in between; 1 for neurons without
+    inertia; 1 for outputs; the unit that stands there (-1: none)."""
 
     capacity: Floats
     leak: Floats
@@ -42,6 +46,7 @@ class Membranes(NamedTuple):
     middle: Floats
     jumps: Integers
     output: Integers
+    unit: Integers
 
 
 class Intervals(NamedTuple):
@@ -55,22 +60,72 @@ class Intervals(NamedTuple):
     level: Floats
 
 
+@inlined
+def slice_sums(source: Any, numbers: Any, begin: int, end: int, level: Any, shift: int, conductance: Any, driven: Any) -> Any:
+    """(conductance, driven) plus the sums of rows begin..end-1 over w / (1 + 2^(slope level + offset)), driven with the potentials."""
+    one = broadcast(1.0)
+    for row in range(begin, end, 2):
+        at = row * ROW
+        exponent = load(numbers, at) * gather(level, shift, source, row * LANES) + load(numbers, at + LANES)
+        first = one + power_of_two(exponent)
+        exponent = load(numbers, at + ROW) * gather(level, shift, source, row * LANES + LANES) + load(numbers, at + ROW + LANES)
+        second = one + power_of_two(exponent)
+        both = one / (first * second)
+        gate, other = second * both, first * both
+        conductance = gate * load(numbers, at + 2 * LANES) + conductance
+        driven = gate * load(numbers, at + 3 * LANES) + driven
+        conductance = other * load(numbers, at + ROW + 2 * LANES) + conductance
+        driven = other * load(numbers, at + ROW + 3 * LANES) + driven
+    return conductance, driven
+
+
 @inner
-def sums(synapses: Any, level: Any, base: Any, base_driven: Any, conductance: Any, driven: Any) -> None:
-    """conductance = base + sum of w sigmoid(sigma (level - mu)) per target, driven likewise with erev."""
-    gate, source, weight = synapses.gate, synapses.source, synapses.weight
-    sigma, sigma_mu, erev = synapses.sigma, synapses.sigma_mu, synapses.erev
-    for index in range(len(source)):  # fetching levels in a loop of its own leaves the next one to SIMD
-        gate[index] = min(max(sigma_mu[index] - sigma[index] * level[source[index]], -LIMIT), LIMIT)
-    for index in range(len(source)):
-        gate[index] = weight[index] / (1.0 + fast_exp(gate[index]))
-    for unit in range(len(conductance)):
-        total, total_driven = base[unit], base_driven[unit]
-        for index in range(synapses.first[unit], synapses.first[unit + 1]):
-            total += gate[index]
-            total_driven += gate[index] * erev[index]
-        conductance[unit] = total
-        driven[unit] = total_driven
+def all_sums(rows: Any, level: Any, base: Any, base_driven: Any, conductance: Any, driven: Any, partial: Any) -> None:
+    """Per slot: conductance = base + the sum over its synapses, driven likewise. A slot may own several lanes. partial: (16,) work."""
+    first, source, numbers, slot = rows.first, rows.source, rows.numbers, rows.slot
+    conductance[:] = base
+    driven[:] = base_driven
+    for part in range(len(first) - 1):
+        sums = slice_sums(source, numbers, first[part], first[part + 1], level, 0, broadcast(0.0), broadcast(0.0))
+        store(partial, 0, sums[0])
+        store(partial, LANES, sums[1])
+        for lane in range(LANES):
+            where = slot[part * LANES + lane]
+            conductance[where] += partial[lane]
+            driven[where] += partial[LANES + lane]
+
+
+@compiled
+def run_fused_clock(first: int, last: int, value: Any, levels: Any, membranes: Any, recurrent: Any, sensory: Any, intervals: Any,
+                    states: Any) -> None:  # fmt: skip
+    """Run samples first..last-1 with ncps' sub-steps. value: (2 * slots,), the state in the first half, changed. levels: (inputs,) mapped
+    inputs, changed. states: (samples + 1, units), row i + 1 is written at the end of sample i.
+    """
+    m, partial = membranes, np.empty(2 * LANES)
+    capacity, held, held_driven, unit = m.capacity, m.held, m.held_driven, m.unit
+    rows, source, numbers = recurrent.first, recurrent.source, recurrent.numbers
+    slots = len(capacity)
+    here, there = 0, slots
+    for interval in range(first, last):
+        begin, end = intervals.first_change[interval], intervals.first_change[interval + 1]
+        for change in range(begin, end):
+            levels[intervals.channel[change]] = intervals.level[change]
+        if end > begin or interval == first:
+            all_sums(sensory, levels, m.leak, m.leak_driven, held, held_driven, partial)
+        step = broadcast(intervals.step[interval])
+        for _ in range(intervals.steps[interval] if intervals.step[interval] > 0.0 else 0):
+            for part in range(len(rows) - 1):
+                at = part * LANES
+                sums = slice_sums(source, numbers, rows[part], rows[part + 1], value, here, load(held, at), load(held_driven, at))
+                inertia, before = load(capacity, at), load(value, here + at)
+                after = divide_positive(inertia * before + step * sums[1], inertia + step * sums[0], before)
+                store(value, there + at, after)
+            here, there = there, here
+        for slot in range(slots):
+            if unit[slot] >= 0:
+                states[interval + 1, unit[slot]] = value[here + slot]
+    if here > 0:
+        value[:slots] = value[slots:]
 
 
 @inner
@@ -85,61 +140,53 @@ def relax(value: float, conductance: float, driven: float, capacity: float, step
 
 
 @inner
-def midpoint(m: Any, recurrent: Any, value: Any, step: float, sweeps: int, now: float, courses: Any, row: int) -> int:
+def midpoint(m: Any, recurrent: Any, value: Any, step: float, sweeps: int, now: float, courses: Any, row: int, partial: Any) -> int:
     """One step of the exponential midpoint rule; writes the outputs' courses from `row` on and returns the next row."""
-    units = len(value)
-    sums(recurrent, value, m.held, m.held_driven, m.conductance, m.driven)
-    for unit in range(units):
-        m.middle[unit] = relax(value[unit], m.conductance[unit], m.driven[unit], m.capacity[unit], 0.5 * step)
-    sums(recurrent, m.middle, m.held, m.held_driven, m.conductance, m.driven)
-    for unit in range(units):
-        if m.output[unit] == 1:
-            course, alive = courses[row], m.conductance[unit] > 0.0
-            course.time, course.unit, course.start = now, unit, value[unit]
-            course.target = m.driven[unit] / m.conductance[unit] if alive else value[unit]
-            course.rate = m.conductance[unit] / m.capacity[unit] if alive else 0.0  # infinite without inertia
+    all_sums(recurrent, value, m.held, m.held_driven, m.conductance, m.driven, partial)
+    for slot in range(len(value)):
+        m.middle[slot] = relax(value[slot], m.conductance[slot], m.driven[slot], m.capacity[slot], 0.5 * step)
+    all_sums(recurrent, m.middle, m.held, m.held_driven, m.conductance, m.driven, partial)
+    for slot in range(len(value)):
+        if m.output[slot] == 1:
+            course, alive = courses[row], m.conductance[slot] > 0.0
+            course.time, course.unit, course.start = now, m.unit[slot], value[slot]
+            course.target = m.driven[slot] / m.conductance[slot] if alive else value[slot]
+            course.rate = m.conductance[slot] / m.capacity[slot] if alive else 0.0  # infinite without inertia
             row += 1
-        value[unit] = relax(value[unit], m.conductance[unit], m.driven[unit], m.capacity[unit], step)
-    jump(m, recurrent, value, sweeps)
+        value[slot] = relax(value[slot], m.conductance[slot], m.driven[slot], m.capacity[slot], step)
+    jump(m, recurrent, value, sweeps, partial)
     return row
 
 
 @inner
-def jump(m: Any, recurrent: Any, value: Any, sweeps: int) -> None:
+def jump(m: Any, recurrent: Any, value: Any, sweeps: int, partial: Any) -> None:
     """Neurons without inertia follow the others, one level of them per sweep."""
     for _ in range(sweeps):
-        sums(recurrent, value, m.held, m.held_driven, m.conductance, m.driven)
-        for unit in range(len(value)):
-            if m.jumps[unit] == 1 and m.conductance[unit] > 0.0:
-                value[unit] = m.driven[unit] / m.conductance[unit]
+        all_sums(recurrent, value, m.held, m.held_driven, m.conductance, m.driven, partial)
+        for slot in range(len(value)):
+            if m.jumps[slot] == 1 and m.conductance[slot] > 0.0:
+                value[slot] = m.driven[slot] / m.conductance[slot]
 
 
 @compiled
-def run_clock(first: int, last: int, exponential: bool, sweeps: int, value: Any, levels: Any, membranes: Any, recurrent: Any, sensory: Any,
-              intervals: Any, states: Any, courses: Any, progress: Any) -> None:  # fmt: skip
-    """Run intervals first..last-1. exponential: the midpoint rule instead of ncps' sub-steps. value: (units,), changed. levels: (inputs,)
-    mapped inputs, changed. states: (intervals + 1, units), row i + 1 is written at the end of interval i. progress: [courses written].
+def run_midpoint_clock(sweeps: int, value: Any, levels: Any, membranes: Any, recurrent: Any, sensory: Any, intervals: Any, states: Any,
+                       courses: Any) -> None:  # fmt: skip
+    """Run all intervals with the exponential midpoint rule. sweeps: levels of neurons without inertia. value: (slots,), changed. courses:
+    one row for every output and step. Else as run_fused_clock.
     """
-    m = membranes
-    units = len(value)
-    for interval in range(first, last):
+    m, row, partial = membranes, 0, np.empty(2 * LANES)
+    for interval in range(len(intervals.step)):
         begin, end = intervals.first_change[interval], intervals.first_change[interval + 1]
         for change in range(begin, end):
             levels[intervals.channel[change]] = intervals.level[change]
-        if end > begin or interval == first:
-            sums(sensory, levels, m.leak, m.leak_driven, m.held, m.held_driven)
+        if end > begin or interval == 0:
+            all_sums(sensory, levels, m.leak, m.leak_driven, m.held, m.held_driven, partial)
         step = intervals.step[interval]
         if step > 0.0:
-            if exponential:
-                jump(m, recurrent, value, sweeps)
+            jump(m, recurrent, value, sweeps, partial)
             for number in range(intervals.steps[interval]):
-                if exponential:
-                    now = intervals.start[interval] + number * step
-                    progress[0] = midpoint(m, recurrent, value, step, sweeps, now, courses, progress[0])
-                    continue
-                sums(recurrent, value, m.held, m.held_driven, m.conductance, m.driven)
-                for unit in range(units):
-                    denominator = m.capacity[unit] + step * m.conductance[unit]
-                    if denominator > 0.0:
-                        value[unit] = (m.capacity[unit] * value[unit] + step * m.driven[unit]) / denominator
-        states[interval + 1, :] = value
+                now = intervals.start[interval] + number * step
+                row = midpoint(m, recurrent, value, step, sweeps, now, courses, row, partial)
+        for slot in range(len(value)):
+            if m.unit[slot] >= 0:
+                states[interval + 1, m.unit[slot]] = value[slot]

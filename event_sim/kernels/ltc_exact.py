@@ -71,6 +71,13 @@ def value_at(neuron: Any, now: float) -> Any:
     return neuron.target + (neuron.value - neuron.target) * np.exp(-neuron.rate * elapsed)
 
 
+@compiled
+def values_at(neurons: Any, now: float, values: Any) -> None:
+    """Write all neurons' values at a time not before their own."""
+    for unit in range(len(neurons)):
+        values[unit] = value_at(neurons[unit], now)
+
+
 @inner
 def settle(heap: Any, neurons: Any, unit: int, now: float) -> None:
     """A neuron's new course (its value stands at now), and the time at which it will be a quantum away from what it last sent."""

@@ -1,0 +1,107 @@
+"""LTC networks as the clock-driven kernels read them: neurons in slots, synapses in the lanes of slices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from event_sim.events import FloatArray, IntArray
+from liquid_neuro.cells import ltc
+
+if TYPE_CHECKING:
+    from event_sim.kernels.ltc_clocked import Membranes, Rows
+
+LOG2_E = 1.4426950408889634
+SLICE_ROWS = 3  # what adding up the lanes of a slice costs, in rows
+
+
+def slots_of(values: ltc.LTCValues, lanes: int) -> IntArray:
+    """(slots,) the unit that stands in each slot, -1 behind the last: units with most synapses first."""
+    fan_in = np.bincount(values.target, minlength=values.units)
+    order = np.lexsort((np.arange(values.units), -fan_in))
+    return np.concatenate([order, np.full(-len(order) % lanes, -1)]).astype(np.int64)
+
+
+def rows_of(values: ltc.LTCValues, units: IntArray) -> tuple[Rows, Rows]:
+    """(recurrent, sensory) synapses in lanes. Recurrent ones: lane l of slice s sums for slot 8 s + l, and listens to slots."""
+    slot_of = np.zeros(values.units, dtype=np.int64)
+    slot_of[units[units >= 0]] = np.flatnonzero(units >= 0)
+    v = values
+    own = _packed(slot_of[v.source], slot_of[v.target], v.w, v.sigma, v.mu, v.erev, len(units), np.inf)
+    target, count = slot_of[v.sensory_target], len(v.sensory_target)
+    given = (v.sensory_source.astype(np.int64), target, v.sensory_w, v.sensory_sigma, v.sensory_mu, v.sensory_erev, len(units))
+    fan_in = int(np.bincount(target).max()) if count else 0
+    best = min(
+        {fan_in, fan_in - fan_in // 4, -(-fan_in // 2), -(-fan_in // 3), -(-fan_in // 4)}, key=lambda most: (_cost(target, most), most)
+    )
+    return own, _packed(*given, best)
+
+
+def _pieces(target: IntArray, slots: int, most: float) -> tuple[IntArray, IntArray]:
+    """(slot, number of synapses) of every lane, longest first, when a lane holds at most `most` synapses.
+
+    Without a limit, every slot has one lane, in the order of the slots.
+    """
+    fan_in = np.bincount(target, minlength=slots)
+    if np.isinf(most):
+        return np.arange(slots), fan_in
+    parts = -(-fan_in // max(int(most), 1))
+    slot = np.repeat(np.arange(slots), parts)
+    number = np.arange(len(slot)) - np.repeat(np.cumsum(parts) - parts, parts)
+    size = fan_in[slot] // parts[slot] + (number < fan_in[slot] % parts[slot])
+    order = np.lexsort((slot, -size))
+    return slot[order], size[order]
+
+
+def _cost(target: IntArray, most: int) -> int:
+    """Rows, and slices in rows, that lanes of at most `most` synapses make."""
+    from event_sim.kernels.lanes import LANES
+
+    longest = _pieces(target, int(target.max(initial=-1)) + 1, most)[1][::LANES]
+    return int((longest + longest % 2 + SLICE_ROWS).sum())
+
+
+def _packed(
+    source: IntArray, target: IntArray, w: FloatArray, sigma: FloatArray, mu: FloatArray, erev: FloatArray, slots: int, most: float
+) -> Rows:
+    """Synapses dealt to lanes: the k-th synapse of a lane stands in the k-th row of its slice. Empty places have weight 0."""
+    from event_sim.kernels.lanes import LANES
+    from event_sim.kernels.ltc_clocked import Rows
+
+    slot, size = _pieces(target, slots, most)
+    missing = -len(slot) % LANES
+    slot, size = np.append(slot, np.zeros(missing, dtype=np.int64)), np.append(size, np.zeros(missing, dtype=np.int64))
+    longest = size.reshape(-1, LANES).max(axis=1, initial=0)
+    first = np.concatenate([[0], np.cumsum(longest + longest % 2)]).astype(np.int64)
+    order = np.lexsort((source, target))
+    # Lanes take their synapses in the order of (slot, lane), as the sorted synapses come.
+    by_slot = np.argsort(slot, kind="stable")
+    lane = np.repeat(by_slot, size[by_slot])
+    step = np.arange(len(lane)) - np.repeat(np.cumsum(size[by_slot]) - size[by_slot], size[by_slot])
+    row, place = first[lane // LANES] + step, lane % LANES
+    heard = np.zeros((int(first[-1]), LANES), dtype=np.int32)
+    numbers = np.zeros((int(first[-1]), 4, LANES))
+    heard[row, place] = source[order]
+    slope = sigma[order] * LOG2_E
+    for number, column in enumerate((-slope, slope * mu[order], w[order], w[order] * erev[order])):
+        numbers[row, number, place] = column
+    return Rows(first, heard.reshape(-1), numbers.reshape(-1), slot.astype(np.int64))
+
+
+def membranes_of(values: ltc.LTCValues, units: IntArray, epsilon: float, outputs: int) -> Membranes:
+    """The neurons in their slots. An empty slot has neither capacity nor conductance: it keeps its value 0."""
+    from event_sim.kernels.ltc_clocked import Membranes
+
+    leak: list[Any] = [in_slots(column, units) for column in (values.cm, values.gleak + epsilon, values.gleak * values.vleak)]
+    work: list[Any] = [np.zeros(len(units)) for _ in range(5)]
+    jumps: npt.NDArray[Any] = (in_slots((values.cm == 0.0).astype(np.float64), units)).astype(np.int64)
+    is_output = ((units >= 0) & (units < outputs)).astype(np.int64)
+    columns: list[Any] = [*leak, *work, jumps, is_output, units]
+    return Membranes(*columns)
+
+
+def in_slots(column: FloatArray, units: IntArray) -> FloatArray:
+    """A column (units,) as (slots,), 0 where no unit stands."""
+    return np.where(units >= 0, np.asarray(column, dtype=np.float64)[units], 0.0)
