@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from mappers.mapping import Mapping, Violation, check
     from mappers.partitioning import MappingError, Partition, multicast_messages, partition
     from mappers.placement import PLACERS
+    from mappers.proofs.verification import Proof, verify
     from mappers.quantization import quantize
     from mappers.report import write_report
-    from mappers.verification import Proof, verify
 
 _PLACES = {
     **dict.fromkeys(("Cost", "Range"), "hardware_profiles.cost"),
@@ -29,7 +29,7 @@ _PLACES = {
     "PLACERS": "mappers.placement",
     "quantize": "mappers.quantization",
     "write_report": "mappers.report",
-    **dict.fromkeys(("Proof", "verify"), "mappers.verification"),
+    **dict.fromkeys(("Proof", "verify"), "mappers.proofs.verification"),
 }
 
 __all__ = [

@@ -17,16 +17,19 @@ from liquid_neuro.cells.integer import ratio_at_least
 from liquid_neuro.network import ClosedForm, FloatArray, LiquidNetwork
 from liquid_neuro.quantized_network import QuantizedNetwork
 from mappers.quantization import Choices, integer_bits, sum_bits, weight_bits
+from mappers.weight_scales import Heard, per_unit
 
 MOST_MESSAGE_FRACTION, FEWEST_MESSAGE_FRACTION = 10, 4
+VALUE_MARGIN = 1.25  # of a backbone word above what calibration saw, where the activation has no bound of its own
 ARGUMENT_BOUND = 8.0  # tables reach from -8 to 8 where arguments stay within, and further in powers of two where they do not
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """What a layer saw in calibration: means of what each dense map hears, largest |argument| of each backbone layer and of ff1."""
+    """What a layer saw in calibration: means and covariances of what each dense map hears, largest |argument| of each layer and of ff1."""
 
     means: tuple[FloatArray, ...]
+    covariances: tuple[FloatArray, ...]
     arguments: tuple[float, ...]
     seen: bool
 
@@ -91,7 +94,7 @@ def _changed(formats: CfCFormats, choices: Choices) -> CfCFormats:
 def _traces(values: CfCValues, choices: Choices) -> list[Trace]:
     """Per layer what calibration shows; zeros and no knowledge without it."""
     sizes = [[layer.inputs + layer.units, *(len(bias) for _, bias in layer.backbone)] for layer in values.layers]
-    sums = [[np.zeros(size) for size in layer] for layer in sizes]
+    sums = [[np.zeros((size + 1, size)) for size in layer] for layer in sizes]  # of z z', and in the last row of z
     largest = [np.zeros(len(layer)) for layer in sizes]
     steps = 0
     by_length: dict[int, list[FloatArray]] = {}
@@ -106,19 +109,29 @@ def _traces(values: CfCValues, choices: Choices) -> list[Trace]:
                 z = np.concatenate([below, states[number]], axis=1)
                 below = states[number] = _step(values, layer, z, choices.timespan, sums[number], largest[number])
         steps += x.shape[0] * x.shape[1]
-    return [
-        Trace(tuple(total / max(steps, 1) for total in layer), tuple(bounds.tolist()), steps > 0) for layer, bounds in zip(sums, largest)
-    ]
+    traces = []
+    for layer_sums, bounds in zip(sums, largest):
+        moments = [total / max(steps, 1) for total in layer_sums]
+        means = tuple(moment[-1] for moment in moments)
+        covariances = tuple(moment[:-1] - np.outer(mean, mean) for moment, mean in zip(moments, means))
+        traces.append(Trace(means, covariances, tuple(bounds.tolist()), steps > 0))
+    return traces
+
+
+def _note(total: FloatArray, z: FloatArray) -> None:
+    """Adds what was heard, z (rows, columns), to its sums."""
+    total[:-1] += z.T @ z
+    total[-1] += z.sum(axis=0)
 
 
 def _step(values: CfCValues, layer: CfCLayer, z: FloatArray, timespan: float, sums: list[FloatArray], largest: FloatArray) -> FloatArray:
     """The layer's new state, with what its dense maps heard added to `sums` and their arguments' magnitudes noted in `largest`."""
     for depth, (weight, bias) in enumerate(layer.backbone):
-        sums[depth] += z.sum(axis=0)
+        _note(sums[depth], z)
         argument = z @ weight.T + bias
         largest[depth] = max(largest[depth], float(np.abs(argument).max()))
         z = ACTIVATIONS[values.activation](argument)
-    sums[-1] += z.sum(axis=0)
+    _note(sums[-1], z)
     first, *rest = (z @ weight.T + bias for weight, bias in folded_heads(layer, timespan).values())
     largest[-1] = max(largest[-1], float(np.abs(first).max()))
     if layer.w_tau is not None and layer.A is not None:
@@ -139,7 +152,7 @@ def _choose(network: LiquidNetwork, profile: HardwareProfile, values: CfCValues,
     state = _state_format(bound, values.mode, choices)
     message_fraction, reason = _message_fraction(values, profile, choices, highest, bound, state)
     layers = tuple(
-        _layer(values, layer, trace, choices, profile, highest, message_fraction, state) for layer, trace in zip(values.layers, traces)
+        _layer(values, layer, trace, choices, profile, bits, message_fraction, state, bound) for layer, trace in zip(values.layers, traces)
     )
     formats = CfCFormats(
         weight_bits=bits,
@@ -157,7 +170,7 @@ def _choose(network: LiquidNetwork, profile: HardwareProfile, values: CfCValues,
         input_bound=choices.input_bound,
     )
     return formats, {
-        "weights": f"{bits} bits, one scale per head and layer",
+        "weights": f"{bits} bits, one scale per " + ("unit and head" if values.layers[0].backbone else "head and layer"),
         "messages": f"{message_fraction} fraction bits: {reason}",
         "state": f"{state}: |h| <= {bound:.4g}",
         "inputs": f"{formats.input}: up to {choices.input_bound:.4g} ({choices.input_bound_from})",
@@ -233,32 +246,51 @@ def _layer(
     trace: Trace,
     choices: Choices,
     profile: HardwareProfile,
-    highest: int,
+    bits: int,
     message_fraction: int,
     state: QFormat,
+    bound: float,
 ) -> LayerFormats:
-    dense, words, messages = [], [], []
+    dense, words, messages, highest = [], [], [], 254 - 254 % (2 << (8 - bits))
+    ranges = np.concatenate([np.full(layer.inputs, choices.input_bound), np.full(layer.units, bound)])
     heard, room = message_fraction, 2.0 ** (sum_bits(profile) - 1) - 1
     heads = folded_heads(layer, choices.timespan)
     for depth, (weight, _) in enumerate(layer.backbone):
         argument_bound = _argument_bound(values.activation, trace, depth)
-        dense.append(_dense(weight, argument_bound, heard, highest))
-        reach = 2.0 ** (15 - dense[-1].fraction)
-        value_bound = float(np.abs(ACTIVATIONS[values.activation](np.linspace(-reach, reach, 1025))).max())
-        whole = max(integer_bits(1.001 * value_bound), 0)
+        shared = _dense(weight, argument_bound, heard, highest)
+        dense.append(per_unit(weight, shared, Heard(ranges, trace.covariances[depth], room * 2.0**-heard), bits))
+        value_bound, whole = _value_bound(values.activation, 2.0 ** (15 - shared.fraction), trace, depth)
         words.append(QFormat(16, 15 - whole))
         following = [layer.backbone[depth + 1][0]] if depth + 1 < len(layer.backbone) else [weight for weight, _ in heads.values()]
-        largest = max(_largest_sum(w, np.full(w.shape[1], value_bound), highest) for w in following)
+        ranges = np.full(len(weight), value_bound)
+        largest = max(_largest_sum(w, ranges, highest) for w in following)
         heard = int(min(MOST_MESSAGE_FRACTION, 15 - whole, np.floor(np.log2(room / largest)) if largest else 15))
         if heard < 1:
             raise ValueError(f"backbone layer {depth + 1} hears too much for {sum_bits(profile)}-bit sums; use fewer units")
-        messages.append(QFormat(whole + 1 + heard, heard))
+        # A word that calibration alone bounds may reach its end, which rounds to a message of one bit more.
+        messages.append(QFormat(whole + 1 + heard + (value_bound == 2.0**whole), heard))
     first_bound = _argument_bound("", trace, len(layer.backbone)) if values.mode == "pure" else ARGUMENT_BOUND
     formats = {
         port: _dense(weight, first_bound if port == "first" else ARGUMENT_BOUND, heard, highest) for port, (weight, _) in heads.items()
     }
+    if layer.backbone:
+        hears = Heard(ranges, trace.covariances[-1], room * 2.0**-heard)
+        formats = {port: per_unit(heads[port][0], shared, hears, bits) for port, shared in formats.items()}
     gain, decay = _pure_fractions(layer, choices.timespan, formats["first"], state) if values.mode == "pure" else (0, 0)
     return LayerFormats(tuple(dense), tuple(words), tuple(messages), formats, trace.means, gain, decay)
+
+
+def _value_bound(activation: str, reach: float, trace: Trace, depth: int) -> tuple[float, int]:
+    """(the largest |word| of a backbone layer, its whole bits), for arguments within `reach`.
+
+    Activations without a bound of their own get what calibration saw and a margin: finer messages; beyond it words saturate, counted.
+    """
+    margin = VALUE_MARGIN * trace.arguments[depth]
+    bounded = activation in ("tanh", "lecun_tanh") or not trace.seen or margin >= reach
+    reach = reach if bounded else margin
+    largest = float(np.abs(ACTIVATIONS[activation](np.linspace(-reach, reach, 1025))).max())
+    whole = max(integer_bits(1.001 * largest), 0) if largest else 0
+    return (largest if bounded else 2.0**whole), whole
 
 
 def _argument_bound(activation: str, trace: Trace, depth: int) -> float:

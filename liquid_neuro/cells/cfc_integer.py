@@ -115,22 +115,24 @@ BY_MODE = {"default": UNIT, "no_gate": UNIT_NO_GATE, "pure": UNIT_PURE}
 # --- formats and the rounding of parameters, shared with training ---------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DenseFormats:
     """One dense map, argument = weights * messages + bias.
 
-    multiplier, shift: from the running sum to the argument. fraction: of the argument. message_fraction: of the messages that it hears.
+    multiplier, shift: from the running sum to the argument; a number, or int64 (outputs,), one per unit. fraction: of the argument.
+    message_fraction: of the messages that it hears.
     """
 
-    multiplier: int
-    shift: int
+    multiplier: int | IntArray
+    shift: int | IntArray
     fraction: int
     message_fraction: int
 
     @property
-    def scale(self) -> float:
-        """The real value of one step of a weight: an accumulator step is scale / 2**message_fraction."""
-        return self.multiplier * 2.0 ** (self.message_fraction - self.fraction - self.shift)
+    def scale(self) -> FloatArray:
+        """The real value of one step of a weight, (outputs, 1) or (1, 1): an accumulator step is scale / 2**message_fraction."""
+        steps = np.asarray(self.multiplier) * 2.0 ** (self.message_fraction - self.fraction - np.asarray(self.shift))
+        return steps.reshape(-1, 1)
 
 
 @dataclass(frozen=True, eq=False)

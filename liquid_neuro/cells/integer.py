@@ -128,6 +128,6 @@ def whole(values: Any) -> IntArray:
     return result
 
 
-def constant(value: int, size: int) -> IntArray:
-    """A parameter that all compartments share."""
+def constant(value: int | IntArray, size: int) -> IntArray:
+    """A parameter that all compartments share, or (size,) of them."""
     return np.full(size, value, dtype=np.int64)

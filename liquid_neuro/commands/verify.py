@@ -10,7 +10,7 @@ import typer
 from liquid_neuro.commands.shared import Json, existing, show, working
 
 if TYPE_CHECKING:
-    from mappers.verification import Proof
+    from mappers.proofs.verification import Proof
 
 EXAMPLE = "liquid-neuro verify quantized.npz"
 NOT_PROVED = 1

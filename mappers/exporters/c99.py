@@ -20,7 +20,7 @@ from mappers.exporters.c99_files import write_files
 from mappers.exporters.c99_plan import make_plan
 from mappers.exporters.c99_source import Code, new_code, print_sent
 from mappers.exporters.c99_step import input_range, print_population
-from mappers.intervals import sum_range
+from mappers.proofs.intervals import sum_range
 
 if TYPE_CHECKING:
     from mappers.mapping import Mapping

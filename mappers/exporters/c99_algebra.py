@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from liquid_neuro.quantized_network import IntArray
-from mappers import intervals
 from mappers.exporters import ExportError
 from mappers.exporters.c99_values import WORD_BITS, Cases, Tables, Value, entries_between, number
-from mappers.intervals import Interval
+from mappers.proofs import intervals
+from mappers.proofs.intervals import Interval
 
 COMPARISONS = {"<": Interval.__lt__, ">": Interval.__gt__, "<=": Interval.__le__, ">=": Interval.__ge__}
 

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from hardware_profiles import fixed_point
-from mappers import intervals
 from mappers.exporters import ExportError
 from mappers.exporters.c99_algebra import Algebra
 from mappers.exporters.c99_values import WORD_LOWEST, Tables, Value, entries_between, number
-from mappers.intervals import Interval
+from mappers.proofs import intervals
+from mappers.proofs.intervals import Interval
 
 OPERATORS: dict[type, str] = {ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply"}
 COMPARISONS: dict[type, str] = {ast.Lt: "<", ast.Gt: ">", ast.LtE: "<=", ast.GtE: ">="}
@@ -198,7 +198,7 @@ class Printer:
 
 
 def _known(name: str, arguments: Sequence[Value]) -> Interval:
-    """What is known of a helper's result: as in mappers.intervals."""
+    """What is known of a helper's result: as in mappers.proofs.intervals."""
     if name == "interpolate" and arguments[0].table is not None:
         index = intervals.floor_shift(arguments[1].range, arguments[2].range)
         return entries_between(arguments[0].table, Interval(index.low, index.high + 1))

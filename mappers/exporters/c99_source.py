@@ -15,7 +15,7 @@ from liquid_neuro.quantized_network import IntArray, Population, QuantizedNetwor
 from mappers.exporters.c99_plan import Plan, Stream, uniform
 from mappers.exporters.c99_print import Printer
 from mappers.exporters.c99_values import Tables, Value, number, storage
-from mappers.intervals import Interval, Range, message_ranges, sum_range
+from mappers.proofs.intervals import Interval, Range, message_ranges, sum_range
 
 
 @dataclass

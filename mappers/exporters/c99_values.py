@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liquid_neuro.quantized_network import IntArray
-from mappers.intervals import Interval
+from mappers.proofs.intervals import Interval
 
 WORD_BITS = 32
 WORD_LOWEST, WORD_HIGHEST = -(1 << (WORD_BITS - 1)), (1 << (WORD_BITS - 1)) - 1

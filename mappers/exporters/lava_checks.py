@@ -8,7 +8,7 @@ import numpy.typing as npt
 from liquid_neuro.quantized_network import IntArray, Population, Projection, QuantizedNetwork
 from mappers.exporters import ExportError
 from mappers.exporters.lava_sources import program
-from mappers.intervals import message_ranges, sum_range
+from mappers.proofs.intervals import message_ranges, sum_range
 
 SIGN_MODES = ("excitatory", "inhibitory", "mixed")
 WEIGHT_WORD_BITS = 8

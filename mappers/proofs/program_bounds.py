@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from liquid_neuro.quantized_network import IntArray
-from mappers import intervals
-from mappers.intervals import Interval
-from mappers.program_graph import OUTSIDE, Graph, Operation
-from mappers.sum_relations import Relation
+from mappers.proofs import intervals
+from mappers.proofs.intervals import Interval
+from mappers.proofs.program_graph import OUTSIDE, Graph, Operation
+from mappers.proofs.sum_relations import Relation
 
 MOST_POSITIONS = 1 << 20
 BLOCK = 256

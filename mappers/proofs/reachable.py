@@ -11,12 +11,12 @@ from liquid_neuro import cells
 from liquid_neuro.cells.cfc_heads import HEADS, TIMESPAN
 from liquid_neuro.cells.integer import Program
 from liquid_neuro.quantized_network import IntArray, Population, QuantizedNetwork
-from mappers.intervals import Interval, Range, input_words, interval, message_range, sources_first, sum_range, word
-from mappers.program_bounds import FAR, Bounds, Evaluation
-from mappers.program_graph import trace
-from mappers.state_box import state_box
-from mappers.sum_relations import Relation, relations
-from mappers.witness import Question, Space
+from mappers.proofs.intervals import Interval, Range, input_words, interval, message_range, sources_first, sum_range, word
+from mappers.proofs.program_bounds import FAR, Bounds, Evaluation
+from mappers.proofs.program_graph import trace
+from mappers.proofs.state_box import state_box
+from mappers.proofs.sum_relations import Relation, relations
+from mappers.proofs.witness import Question, Space
 
 CHUNK = 64  # compartments looked at together
 

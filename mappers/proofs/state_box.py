@@ -20,7 +20,7 @@ import numpy as np
 
 from liquid_neuro.cells.integer import interpolate
 from liquid_neuro.quantized_network import IntArray, Population, QuantizedNetwork
-from mappers.intervals import Range
+from mappers.proofs.intervals import Range
 
 LONGEST = 16  # bits of v in products
 

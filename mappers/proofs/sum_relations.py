@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from liquid_neuro.quantized_network import IntArray, Population, QuantizedNetwork
-from mappers.intervals import Interval, Range
+from mappers.proofs.intervals import Interval, Range
 
 FRACTION = 8
 MOST_SLOPES = 8

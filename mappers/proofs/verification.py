@@ -8,8 +8,8 @@ What is shown, compartment by compartment:
 - no running sum leaves its accumulator, and what arrives in one tick fits a word;
 - no message leaves its format (its delta may need one bit more).
 
-The ranges come from the programs themselves, run on intervals (`mappers.program_bounds`). A program sees any state word and any running
-sum that messages can make, or any word of an accumulator that may saturate. Running sums are looked at for inputs within the range that
+The ranges come from the programs themselves, run on intervals (`program_bounds`). A program sees any state word and any running sum that
+messages can make, or any word of an accumulator that may saturate. Running sums are looked at for inputs within the range that
 the formats were made for, where they tell one (`Proof.inputs`); with larger inputs a sum saturates, which is counted, and the programs hold
 all the same.
 """
@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 
 from liquid_neuro.quantized_network import IntArray, Population, QuantizedNetwork
-from mappers.program_bounds import Bounds
-from mappers.program_graph import CELLS, Graph, Operation, trace
-from mappers.reachable import Reach, reachable
-from mappers.witness import Question, driven, search
+from mappers.proofs.program_bounds import Bounds
+from mappers.proofs.program_graph import CELLS, Graph, Operation, trace
+from mappers.proofs.reachable import Reach, reachable
+from mappers.proofs.witness import Question, driven, search
 
 SHIFTS = ("floor_shift", "round_shift", "left_shift")
 MOST_NAMED = 3  # messages named in a sentence

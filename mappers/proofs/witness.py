@@ -10,9 +10,9 @@ import numpy as np
 from hardware_profiles import fixed_point
 from liquid_neuro.cells.integer import Program
 from liquid_neuro.quantized_network import IntArray
-from mappers.intervals import Interval
-from mappers.program_bounds import transfer
-from mappers.program_graph import Graph, Operation
+from mappers.proofs.intervals import Interval
+from mappers.proofs.program_bounds import transfer
+from mappers.proofs.program_graph import Graph, Operation
 
 CANDIDATES, ROUNDS, KEPT = 1024, 12, 64
 TURNS = 200
