@@ -1,0 +1,201 @@
+"""How fast the engines are, everything in one run: `uv run python -m benchmarks.engines` writes benchmarks/results/engines.md.
+
+CPU time of one thread, minima over repeats, because machines are shared; judge by the ratios, which come from the same minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.c_rival import rivals
+from event_sim import EventStream, simulate
+from event_sim.kernels import ltc_clocked, ltc_fused
+from liquid_neuro import LiquidNetwork, Wiring, ltc
+from liquid_neuro.tasks import occupancy
+
+CELLS = "clocked, us | event, us | clocked / event | activity | event to tolerance 1e-3, us |"
+RESULTS = Path(__file__).parent / "results" / "engines.md"
+COLD = """
+import time
+import numpy as np, liquid_neuro
+from event_sim import EventStream, simulate
+network = liquid_neuro.ltc(liquid_neuro.Wiring.auto_ncp(32, 19, 1), seed=1)
+start = time.perf_counter()
+simulate(network, EventStream.from_samples(np.ones((4, 32)), sample_s=1.0), engine="ENGINE")
+print(time.perf_counter() - start)
+"""
+
+
+def fastest(call: Callable[[], Any], repeats: int) -> float:
+    """The least CPU seconds of one call."""
+    times = []
+    for _ in range(repeats):
+        start = time.thread_time()
+        call()
+        times.append(time.thread_time() - start)
+    return min(times)
+
+
+def in_kernel(module: Any, name: str, call: Callable[[], Any], repeats: int) -> float:
+    """The least CPU seconds that one call spends inside a kernel."""
+    kernel, spent, times = getattr(module, name), [0.0], []
+
+    def timed(*arguments: Any) -> Any:
+        start = time.thread_time()
+        result = kernel(*arguments)
+        spent[0] += time.thread_time() - start
+        return result
+
+    setattr(module, name, timed)
+    try:
+        for _ in range(repeats):
+            spent[0] = 0.0
+            call()
+            times.append(spent[0])
+    finally:
+        setattr(module, name, kernel)
+    return min(times)
+
+
+def against_c() -> list[str]:
+    """The clock-driven kernel beside plain C."""
+    lines = [
+        "| network | ours, us per sample | G evaluations/s | C by target, us | C scatter, us | C (better) / ours | largest difference |",
+        "|---|" + "---|" * 6,
+    ]
+    networks = (
+        ("LTC AutoNCP(19, 1), 32 inputs", Wiring.auto_ncp(32, 19, 1), 4000),
+        ("302 dense", Wiring.fully_connected(32, 302, 1), 20),
+        ("302 at 10 %", Wiring.random(32, 302, 1, sparsity=0.9), 100),
+    )
+    for name, wiring, samples in networks:
+        network, x = ltc(wiring, seed=1), np.random.default_rng(0).normal(size=(samples, 32))
+        stream = EventStream.from_samples(x, sample_s=1.0)
+        ours = in_kernel(ltc_clocked, "run_fused_clock", partial(simulate, network, stream, engine="clocked"), 12) / samples * 1e6
+        evaluations = 6 * wiring.synapse_count + wiring.sensory_synapse_count
+        run, forms = simulate(network, stream, engine="clocked"), rivals(network, x, 1.0)
+        times = {form: fastest(call, 12) / samples * 1e6 for form, call in forms.items()}
+        off = max((float(np.abs(call() - run.state[1:]).max()) for call in forms.values()), default=float("nan"))
+        c, scatter = times.get("by_target", float("nan")), times.get("scatter", float("nan"))
+        lines.append(
+            f"| {name} | {ours:.3g} | {evaluations / ours / 1e3:.2f} | {c:.3g} | {scatter:.3g} | {min(c, scatter) / ours:.2f} | {off:.0e} |"
+        )
+    return lines
+
+
+def events_per_second() -> list[str]:
+    """Synaptic events of the event-driven engine."""
+    lines = ["| network | synaptic events | M events/s | ns each | growth against 302 |", "|---|---|---|---|---|"]
+    first = 0.0
+    for name, units, fan_in, samples in (
+        ("302 x 20 (connectome size)", 302, 20, 400),
+        ("10,000 x 32", 10_000, 32, 30),
+        ("100,000 x 32", 100_000, 32, 4),
+    ):
+        network = ltc(Wiring.random_fan_in(8, units, 1, fan_in, sensory_fan_in=1), seed=1)
+        stream = EventStream.from_samples(np.random.default_rng(0).normal(size=(samples, 8)), sample_s=1.0)
+        run = simulate(network, stream, quantum=1e-3)
+        seconds = in_kernel(ltc_fused, "run_fused", partial(simulate, network, stream, quantum=1e-3), 3 if units < 100_000 else 1)
+        each = seconds / run.stored_synaptic_operations * 1e9
+        first = first or each
+        lines.append(f"| {name} | {run.stored_synaptic_operations} | {1e3 / each:.1f} | {each:.1f} | {each / first:.2f} |")
+    return lines
+
+
+def at_equal_error(network: LiquidNetwork, stream: EventStream, repeats: int) -> str:
+    """The cells clock us, event us, their ratio, activity, event to a tolerance.
+
+    Per sample; "event" has the largest quantum of rms error <= 1e-3. tolerance=1e-3 asks for more: that the largest error keeps it.
+    """
+    exact = simulate(network, stream, engine="clocked")
+    quantum = 0.1
+    while True:
+        run = simulate(network, stream, engine="event", quantum=quantum)
+        if float(np.sqrt(np.mean((run.state - exact.state) ** 2))) <= 1e-3:
+            break
+        quantum /= 1.5
+    us = 1e6 / max(stream.samples, 1)
+    clock = fastest(lambda: simulate(network, stream, engine="clocked"), repeats) * us
+    event = fastest(lambda: simulate(network, stream, engine="event", quantum=quantum), repeats) * us
+    careful = fastest(lambda: simulate(network, stream, engine="event", tolerance=1e-3), repeats) * us
+    activity = run.stored_synaptic_operations / run.clocked_synaptic_operations
+    return f"{clock:.3g} | {event:.3g} | {clock / event:.2f} | {activity:.4f} | {careful:.3g} |"
+
+
+def on_streams() -> list[str]:
+    """Real streams (occupancy), raw and send-on-delta."""
+    lines = [f"| network | stream | {CELLS}", "|---|" + "---|" * 6]
+    task = occupancy()
+    for name, units, fan_in in (("19", 19, 0), ("302 x 20", 302, 20), ("2,000 x 32", 2000, 32)):
+        inputs = len(task.channels)
+        network = ltc(
+            Wiring.random_fan_in(inputs, units, 1, fan_in, sensory_fan_in=1) if fan_in else Wiring.auto_ncp(inputs, 19, 1), seed=1
+        )
+        for threshold in (0.0, 0.1):
+            stream = EventStream.from_samples(np.asarray(task.streams[0].x)[:300], sample_s=1.0, threshold=threshold)
+            lines.append(f"| {name} | threshold {threshold} | " + at_equal_error(network, stream, 2))
+    return lines
+
+
+def crossover() -> list[str]:
+    """One input of eight changes every n-th sample of a network of 1,000 x 32."""
+    lines = [f"| samples between changes | {CELLS}", "|---|" + "---|" * 5]
+    network = ltc(Wiring.random_fan_in(8, 1000, 1, 32, sensory_fan_in=1), seed=1)
+    for every in (1, 3, 10, 30, 100):
+        generator, x = np.random.default_rng(0), np.zeros((300, 8))
+        for sample in range(0, 300, every):
+            x[sample:, generator.integers(8)] = generator.normal()
+        lines.append(f"| {every} | " + at_equal_error(network, EventStream.from_samples(x, sample_s=1.0), 2))
+    return lines
+
+
+def first_calls() -> list[str]:
+    """Seconds of the first call in a fresh process, with and without compiled kernels on disk."""
+    lines = ["| engine | compiling, s | from the cache, s |", "|---|---|---|"]
+    for engine in ("clocked", "event"):
+        with tempfile.TemporaryDirectory() as folder:
+            command, environment = [sys.executable, "-c", COLD.replace("ENGINE", engine)], {**os.environ, "XDG_CACHE_HOME": folder}
+            times = [float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout) for _ in range(2)]
+        lines.append(f"| {engine} | {times[0]:.2f} | {times[1]:.2f} |")
+    return lines
+
+
+def processor() -> str:
+    """The processor's name."""
+    info = Path("/proc/cpuinfo")
+    names = (
+        [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
+    )
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def main() -> None:
+    """Run everything, print it and write the table."""
+    text = [f"# Engines\n\n{processor()}, CPU time of one thread, minima over repeats on a shared machine.\n"]
+    parts = (
+        ("Clock-driven, 6 unfolds, batch 1, beside plain C (gcc -O3 -march=native -ffast-math, float32)", against_c),
+        ("Event-driven: synaptic events per second", events_per_second),
+        ("Event-driven against clock-driven at rms state error 1e-3: occupancy", on_streams),
+        ("The crossover in activity (synaptic operations / those of the clock)", crossover),
+        ("First call", first_calls),
+    )
+    for title, part in parts:
+        text.append(f"## {title}\n\n" + "\n".join(part()) + "\n")
+        print(text[-1], flush=True)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text("\n".join(text))
+
+
+if __name__ == "__main__":
+    main()
