@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from event_sim.events import EventStream
     from event_sim.live import LiveStream, open
     from event_sim.recording import FinalState, Recording
+    from event_sim.recording_storage import load_recording, save_recording
     from event_sim.scoring import Scores, evaluate
 
 __all__ = [
@@ -20,8 +21,10 @@ __all__ = [
     "Scores",
     "evaluate",
     "level_crossings",
+    "load_recording",
     "open",
     "read_events",
+    "save_recording",
     "simulate",
     "write_events",
 ]
@@ -34,8 +37,10 @@ _HOME = {
     "Scores": "event_sim.scoring",
     "evaluate": "event_sim.scoring",
     "level_crossings": "event_sim.aer",
+    "load_recording": "event_sim.recording_storage",
     "open": "event_sim.live",
     "read_events": "event_sim.aer",
+    "save_recording": "event_sim.recording_storage",
     "simulate": "event_sim.engines",
     "write_events": "event_sim.aer",
 }

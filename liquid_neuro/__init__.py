@@ -15,6 +15,8 @@ from liquid_neuro.wiring import ROLES, Wiring
 
 if TYPE_CHECKING:
     from liquid_neuro import tasks as tasks
+    from liquid_neuro.quantized_storage import load_quantized as load_quantized
+    from liquid_neuro.quantized_storage import save_quantized as save_quantized
     from liquid_neuro.tasks import Split as Split
     from liquid_neuro.tasks import Task as Task
     from liquid_neuro.training.fit import Fit as Fit
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 # Loaded at first use: they read data or need the extra "train".
 _LATER = {"tasks": "", "Task": "tasks", "Split": "tasks", "fit": "training.fit", "Fit": "training.fit"}
+_LATER |= dict.fromkeys(("save_quantized", "load_quantized"), "quantized_storage")
 
 __all__ = [
     "ROLES",
@@ -45,8 +48,10 @@ __all__ = [
     "integrate",
     "load",
     "load_ncps",
+    "load_quantized",
     "ltc",
     "save",
+    "save_quantized",
     "tasks",
 ]
 

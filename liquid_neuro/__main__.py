@@ -1,7 +1,8 @@
 """The command line: `liquid-neuro COMMAND`, one file per command in liquid_neuro/commands.
 
-Exit codes: 0 done, 1 a goal or check was not met, 2 wrong input, 130 interrupted. A user's mistake is one sentence on the error stream; set
-LIQUID_NEURO_TRACEBACK=1 to see where it was found. Results go to the output stream, progress to the error stream.
+Exit codes: 0 done, 1 a goal or check was not met, 2 wrong input, 70 a fault in this program, 130 interrupted. A user's mistake is one
+sentence on the error stream; set LIQUID_NEURO_TRACEBACK=1 to see where it, or a fault, was found. Results go to the
+output stream, progress to the error stream.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ COMMANDS = {
     "profiles": profiles,
     "report": report,
 }
-WRONG_INPUT, INTERRUPTED = 2, 130
+WRONG_INPUT, FAULT, INTERRUPTED = 2, 70, 130
 SUMMARY = """Liquid neural networks on neuromorphic and small hardware:
 train or import, simulate asynchronously, quantise, map, export, and know error, energy and latency before owning the chip."""
 
@@ -71,6 +72,12 @@ def _sentence(error: BaseException) -> str:
     return " ".join(text.split()) or type(error).__name__
 
 
+def _fault(error: Exception) -> str:
+    """The kind of an unexpected error and what it says, on one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def _missing_extra(error: ImportError) -> str:
     extras = {"jax": "demo", "jaxlib": "demo", "optax": "demo", "plotly": "report", "torch": "", "lava": "lava"}
     package = (error.name or "").split(".")[0]
@@ -105,13 +112,16 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _failed(error: Exception) -> int:
-    """Say what is wrong in one sentence, and the exit code; what is no user's mistake is raised again."""
+    """Say what is wrong in one sentence, and the exit code; with LIQUID_NEURO_TRACEBACK the error is raised again."""
     if type(error).__name__ == "NoArgsIsHelpError":  # no command: the help
         print(_help(error), file=sys.stderr)
         return WRONG_INPUT
     sentence = _missing_extra(error) if isinstance(error, ImportError) else ""
-    if os.environ.get("LIQUID_NEURO_TRACEBACK") or not (sentence or _is_users_mistake(error)):
+    if os.environ.get("LIQUID_NEURO_TRACEBACK"):
         raise error
+    if not (sentence or _is_users_mistake(error)):
+        print(f"liquid-neuro: fault in the program ({_fault(error)}); set LIQUID_NEURO_TRACEBACK=1 to see where", file=sys.stderr)
+        return FAULT
     print(f"liquid-neuro: {sentence or _sentence(error)}", file=sys.stderr)
     return WRONG_INPUT
 

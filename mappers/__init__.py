@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mappers.costing import cost
     from mappers.exporters import ExportError, export
     from mappers.mapping import Mapping, Violation, check
+    from mappers.mapping_storage import load_mapping, save_mapping
     from mappers.partitioning import MappingError, Partition, multicast_messages, partition
     from mappers.placement import PLACERS
     from mappers.proofs.verification import Proof, verify
@@ -25,6 +26,7 @@ _PLACES = {
     "cost": "mappers.costing",
     **dict.fromkeys(("ExportError", "export"), "mappers.exporters"),
     **dict.fromkeys(("Mapping", "Violation", "check"), "mappers.mapping"),
+    **dict.fromkeys(("load_mapping", "save_mapping"), "mappers.mapping_storage"),
     **dict.fromkeys(("MappingError", "Partition", "multicast_messages", "partition"), "mappers.partitioning"),
     "PLACERS": "mappers.placement",
     "quantize": "mappers.quantization",
@@ -48,10 +50,12 @@ __all__ = [
     "codesign",
     "cost",
     "export",
+    "load_mapping",
     "map_network",
     "multicast_messages",
     "partition",
     "quantize",
+    "save_mapping",
     "verify",
     "write_report",
 ]

@@ -210,17 +210,19 @@ def events_by_population(quantized: QuantizedNetwork, traffic: Any) -> dict[str,
 def _known_events(quantized: QuantizedNetwork, traffic: Any) -> dict[str, FloatArray]:
     activity = getattr(traffic, "activity", traffic)
     given = getattr(activity, "spikes", activity)
+    sizes = {population.name: population.size for population in quantized.populations}
     known: dict[str, FloatArray] = {}
     if isinstance(given, Table):
         for name, events in given.items():
-            size = quantized.population(name).size
-            known[name] = np.asarray(events, dtype=np.float64)
-            if known[name].shape != (size,):
+            if name not in sizes:
+                raise MappingError(f'`traffic` must name populations of the network ({", ".join(sizes)}), but names "{name}"')
+            known[name] = _event_counts(f'`traffic["{name}"]`', events)
+            if known[name].shape != (sizes[name],):
                 raise MappingError(
-                    f'`traffic["{name}"]` must have the shape ({size},), but has {known[name].shape}; give events per compartment'
+                    f'`traffic["{name}"]` must have the shape ({sizes[name]},), but has {known[name].shape}; give events per compartment'
                 )
         return known
-    counts = np.asarray(given, dtype=np.float64)
+    counts = _event_counts("`traffic`", given)
     units = [population for population in quantized.populations if population.program and PROGRAMS[population.program].unit]
     total = sum(population.size for population in units)
     if counts.shape != (total,):
@@ -232,6 +234,18 @@ def _known_events(quantized: QuantizedNetwork, traffic: Any) -> dict[str, FloatA
         known[population.name] = counts[start : start + population.size]
         start += population.size
     return known
+
+
+def _event_counts(what: str, given: Any) -> FloatArray:
+    """Numbers of events as floats; MappingError where one cannot be a number of events."""
+    try:
+        counts = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise MappingError(f"{what} must be numbers of events, but is {type(given).__name__}; pass a chip run or its counts") from None
+    wrong = counts[~(np.isfinite(counts) & (counts >= 0))]
+    if wrong.size:
+        raise MappingError(f"{what} must be finite and at least 0, but holds {wrong.flat[0]:g}; give numbers of events")
+    return counts
 
 
 def _flatten(quantized: QuantizedNetwork, profile: HardwareProfile, events: Table[str, FloatArray]) -> _Compartments:

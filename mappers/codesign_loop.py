@@ -23,7 +23,7 @@ from liquid_neuro.dynamics import integrate
 from liquid_neuro.network import LiquidNetwork
 from liquid_neuro.quantized_network import QuantizedNetwork
 from liquid_neuro.tasks import Split, Stream, Task
-from mappers.quantization import quantize
+from mappers.quantization import highest_thresholds, quantize
 
 GUARD = 0.5  # of the allowed accuracy drop may be used on the validation windows: the test windows are other days
 RETRAINING_WINDOW = 64  # samples: long enough that held values matter as they do in a stream
@@ -273,7 +273,9 @@ def _thresholds(formats: Any) -> dict[str, int]:
 
 
 def _rebuilt(quantized: QuantizedNetwork, profile: HardwareProfile, thresholds: Mapping[str, int]) -> QuantizedNetwork:
-    return quantize(quantized.network, profile, formats=quantized.formats, thresholds=thresholds)
+    highest = highest_thresholds(quantized)
+    kept = {name: min(value, highest.get(name, value)) for name, value in thresholds.items()}
+    return quantize(quantized.network, profile, formats=quantized.formats, thresholds=kept)
 
 
 def _long_windows(task: Task, length: int) -> Task:

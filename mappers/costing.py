@@ -12,13 +12,16 @@ import numpy.typing as npt
 from hardware_profiles.cost import Activity, CoreCounts, Cost, LayerCounts
 from hardware_profiles.estimates import estimate
 from liquid_neuro.network import Fused, LiquidNetwork
-from liquid_neuro.quantized_network import IntArray
+from liquid_neuro.quantized_network import IntArray, QuantizedNetwork
 from mappers.mapping import Mapping, dense_layers
 from mappers.operation_counts import operations_per_sample, program_operations
+from mappers.partitioning import MappingError
 from mappers.resources import HOST, destinations
 from mappers.routing import hops
 
 FloatArray = npt.NDArray[np.float64]
+
+COUNTED_FRAMES = ("cfc_heads.encode", "cfc_heads.head")  # programs whose messages a run of dense layers counts
 
 
 def cost(mapping: Mapping, recording: Any, mode: str = "free_running", sample_period_s: float | None = None) -> Cost:
@@ -27,7 +30,7 @@ def cost(mapping: Mapping, recording: Any, mode: str = "free_running", sample_pe
     recording: a chip run of the mapped network (`event_sim.simulate(quantized, …)`), or an Activity made by hand.
     mode: "free_running" (the ticks of a sample back to back) or "paced" (static power over the stream's sample period); it chooses what the
     components describe, the result has both energies. sample_period_s: left out, it is taken from the recording's sample clock.
-    ValueError: a recording without chip counts, mode "paced" without a period.
+    ValueError: a recording without chip counts, mode "paced" without a period. MappingError: a run of another network than the mapped one.
     """
     if isinstance(recording, Activity):
         return estimate(mapping.profile, recording, sample_period_s=sample_period_s, mode=mode, memory_bits=_memory(mapping))
@@ -58,6 +61,7 @@ def chip_counts(mapping: Mapping, recording: Any) -> Activity:
     """The run's counts as the chip's cores see them."""
     if getattr(recording, "activity", None) is None:
         raise ValueError("`recording` must be a chip run of the mapped network, but has no chip counts; simulate the quantised network")
+    check_belongs(mapping.quantized, recording)
     samples = len(recording.output_samples)
     if samples == 0:
         raise ValueError("`recording` must hold at least one sample, but has none; run longer")
@@ -69,6 +73,33 @@ def chip_counts(mapping: Mapping, recording: Any) -> Activity:
         host = {name: float(number) * samples for name, number in operations.items()}
         return Activity(samples=samples, layers=_layer_counts(mapping, recording.activity), rounds=rounds, operations=host)
     return Activity(samples=1, operations=operations_per_sample(mapping.quantized))
+
+
+def check_belongs(quantized: QuantizedNetwork, recording: Any) -> None:
+    """MappingError where the chip run cannot be one of this network: other engine, populations, sizes, projections or ticks per sample."""
+    activity = recording.activity
+    engine = "frames" if quantized.kind == "akida" else "chip"
+    pairs: list[tuple[str, Any, Any]] = [("engine", engine, getattr(recording, "engine", engine))]
+    counted = [one for one in quantized.populations if quantized.kind != "akida" or one.program in COUNTED_FRAMES]
+    populations = {population.name: population.size for population in counted}
+    recorded = {name: np.size(counts) for name, counts in activity.spikes.items()}
+    for name in dict.fromkeys((*populations, *recorded)):
+        pairs.append((f"size of population {name}", populations.get(name, 0), recorded.get(name, 0)))
+    pairs.append(("number of projections", len(quantized.projections), len(activity.stored_operations)))
+    ticks = quantized.ticks_per_sample
+    pairs.append(("number of ticks per sample", ticks, getattr(activity, "ticks_per_sample", ticks)))
+    for what, expected, found in pairs:
+        if expected != found:
+            raise _foreign_run(f"the {what} is {found} instead of {expected}")
+    for number, one in enumerate(quantized.projections if engine == "chip" else ()):
+        expected, found = int(activity.spikes[one.source_population][one.source].sum()), int(activity.stored_operations[number])
+        if abs(expected - found) > len(one.weight):  # a message of each synapse may be under way when the run begins or ends
+            ends = f"from {one.source_population} to {one.target_population}"
+            raise _foreign_run(f"it has {found} synaptic operations {ends} where its spikes would make {expected}")
+
+
+def _foreign_run(found: str) -> MappingError:
+    return MappingError(f"`recording` must be a run of the mapped network, but {found}; simulate the quantised network that was mapped")
 
 
 def products_per_sample(network: LiquidNetwork) -> int:

@@ -77,7 +77,7 @@ def partition(graph: nx.DiGraph, capacities: Sequence[int], seed: int = 0) -> Pa
 
     Node attribute "events": messages that the node sends (1 where missing); "size": what it takes of the capacity (1 where missing).
     Self-loops and parallel edges cost nothing extra. Small graphs are solved exactly.
-    MappingError: too little room, or fewer nodes than cores.
+    MappingError: too little room, fewer nodes than cores, or a capacity, size or number of events below 0.
     """
     nodes = list(graph.nodes)
     number = {node: index for index, node in enumerate(nodes)}
@@ -86,6 +86,10 @@ def partition(graph: nx.DiGraph, capacities: Sequence[int], seed: int = 0) -> Pa
     events = np.array([float(graph.nodes[node].get("events", 1)) for node in nodes])
     size = np.array([float(graph.nodes[node].get("size", 1)) for node in nodes])
     room = np.array(list(capacities), dtype=np.float64).reshape(-1, 1)
+    for name, values in (("capacities", room), ('graph.nodes[…]["events"]', events), ('graph.nodes[…]["size"]', size)):
+        wrong = values[~(np.isfinite(values) & (values >= 0))]
+        if wrong.size:
+            raise MappingError(f"{name} must be finite and at least 0, but holds {wrong.flat[0]:g}; give numbers of at least 0")
     problem = Problem(events, edges[:, 0], edges[:, 1], size.reshape(-1, 1), room, ("nodes",))
     core, optimal = solve(problem, seed)
     return Partition({node: int(core[index]) for node, index in number.items()}, messages(problem, core), optimal)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from event_sim.events import EventStream
 from event_sim.fixed import direct_samples
 from hardware_profiles import HardwareProfile
+from liquid_neuro.cells import PROGRAMS
 from liquid_neuro.dynamics import integrate
 from liquid_neuro.network import FloatArray, LiquidNetwork
 from liquid_neuro.quantized_network import QuantizedNetwork
@@ -78,6 +79,7 @@ def quantize(
     else:
         from mappers.quantization_cfc import quantize_cfc as quantize_cell
     quantized = quantize_cell(network, profile, choices, formats, ticks_per_sample)
+    _check_messages(quantized, profile, choices)
     return replace(quantized, notes={**quantized.notes, **_error_notes(quantized, choices)})
 
 
@@ -92,11 +94,16 @@ def _choices(network: LiquidNetwork, calibration: Any, input_range: Any, bits: A
         bound, source = ASSUMED_RANGE, "assumed: neither calibration nor input_range was given"
     if not np.isfinite(bound):
         raise ValueError(f"input_range must be finite, but is {input_range}")
-    asked = {"weights": bits} if isinstance(bits, int) else dict(bits or {})
-    sent = {"neuron": thresholds} if isinstance(thresholds, int) else dict(thresholds or {})
+    asked = _by_name(bits, "weights")
+    sent = _by_name(thresholds, "neuron")
     _check_names("bits", asked, ("weights", "state", "message", "gates") if network.cell == "ltc" else ("weights", "state", "message"))
     _check_names("thresholds", sent, ("input", "neuron", "gate") if network.cell == "ltc" else ("input", "neuron", "backbone"))
     return Choices(asked, sent, max(bound, 2.0**-20), source, span, windows)
+
+
+def _by_name(given: Any, usual: str) -> dict[str, Any]:
+    """What was given by name; a value alone is that of the usual name, None gives none."""
+    return {} if given is None else dict(given) if isinstance(given, Mapping) else {usual: given}
 
 
 def _check_names(what: str, given: Mapping[str, int], known: tuple[str, ...]) -> None:
@@ -105,6 +112,31 @@ def _check_names(what: str, given: Mapping[str, int], known: tuple[str, ...]) ->
             raise ValueError(f'{what} must name some of {", ".join(known)}, but names "{name}"')
         if not isinstance(value, (int, np.integer)) or value < 1:
             raise ValueError(f"{what}[{name!r}] must be a whole number of at least 1, but is {value}")
+
+
+def _check_messages(quantized: QuantizedNetwork, profile: HardwareProfile, choices: Choices) -> None:
+    """ValueError where a message is wider than the chip's, which no mapping can mend, or a threshold is more than any message can move."""
+    for one in quantized.populations if profile.kind == "loihi" else ():
+        if one.message_bits > profile.message_bits:
+            raise ValueError(
+                f"profile must have messages of {one.message_bits} bits for population {one.name}, but {profile.name} has "
+                f"{profile.message_bits}; choose a chip of graded messages, such as loihi2"
+            )
+    highest = highest_thresholds(quantized)
+    for name, value in choices.thresholds.items():
+        if value > highest.get(name, value):
+            raise ValueError(
+                f"thresholds[{name!r}] must be at most {highest[name]}, the most that a message can move, but is {value}; lower it"
+            )
+
+
+def highest_thresholds(quantized: QuantizedNetwork) -> dict[str, int]:
+    """By the name of a threshold: the most steps that a message of its populations can move, 2^bits - 1."""
+    highest: dict[str, int] = {}
+    for one in quantized.populations:
+        name = "input" if not one.program else "neuron" if PROGRAMS[one.program].unit else one.program.rpartition(".")[2]
+        highest[name] = min(highest.get(name, 1 << 62), (1 << one.message_bits) - 1)
+    return highest
 
 
 def _windows(network: LiquidNetwork, calibration: Any) -> tuple[tuple[FloatArray, ...], tuple[FloatArray, ...]]:
@@ -118,7 +150,9 @@ def _windows(network: LiquidNetwork, calibration: Any) -> tuple[tuple[FloatArray
             spans.append(item.durations_s / network.time_unit_s)
             item = item.held()
         runs.append(np.asarray(item, dtype=np.float64))
-    if runs and all(run.ndim == 1 for run in runs):  # one run (time, inputs) was given, not a list of runs
+    if not runs:
+        raise ValueError("calibration must hold at least one sample, but is empty; give samples as the network sees them, or leave it out")
+    if all(run.ndim == 1 for run in runs):  # one run (time, inputs) was given, not a list of runs
         runs = [np.stack(runs)]
     for run in runs:
         if run.ndim != 2 or run.shape[1] != network.inputs or not run.size:

@@ -118,7 +118,7 @@ def _bits(profile: HardwareProfile, bits: int | Mapping[str, int] | None) -> tup
     for name, value in asked.items():
         if name not in choices:
             raise ValueError(f'bits must name some of weights, activations for {profile.name}, but names "{name}"')
-        if value not in choices[name]:
+        if not isinstance(value, (int, np.integer)) or value not in choices[name]:
             raise ValueError(f'bits["{name}"] must be one of {", ".join(map(str, choices[name]))} for {profile.name}, but is {value}')
     return asked.get("weights", profile.weight_bits), asked.get("activations", profile.activation_bits)
 

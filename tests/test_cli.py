@@ -75,6 +75,8 @@ MISSING = [
     "train --task weather --out m.safetensors",
     "train --out nowhere/m.safetensors",
     "train",
+    "train --out /proc/m.safetensors",
+    "train --batch 999999 --out m.safetensors",
     "train --steps 0 --out m.safetensors",
     "train --steps many --out m.safetensors",
     "import-ncps none.safetensors --out m.safetensors",
@@ -85,6 +87,8 @@ MISSING = [
     "simulate model.safetensors --samples 5 --out nowhere/r.npz",
     "quantize none.safetensors --out q.npz",
     "quantize model.safetensors --profile loihi9 --out q.npz",
+    "quantize model.safetensors --profile loihi1 --out q.npz",
+    "simulate model.safetensors --sample-s 1",
     "quantize model.safetensors --bits 77 --out q.npz",
     "quantize model.safetensors --out nowhere/q.npz",
     "map none.npz --out m.npz",
@@ -153,6 +157,10 @@ def test_wrong_data_names_file_row_and_column(place, capsys):
     assert "5 channels" in refused(capsys, "simulate model.safetensors --data data.csv --sample-s 1")
     (place / "data.csv").write_text("a,b,c,d,e\n1,2,3,4,5\n")
     assert "--sample-s" in refused(capsys, "simulate model.safetensors --data data.csv")
+    (place / "data.csv").write_text("a,b,c,d,e,a\n1,2,3,4,5,6\n")
+    assert 'names "a" 2 times' in refused(capsys, "simulate model.safetensors --data data.csv --sample-s 1")
+    (place / "data.csv").write_text("time_s,a,b,c,d,e\n0,1,2,3,4,5\n1,1,2,3,4,5\n")
+    assert "has a column time_s" in refused(capsys, "simulate model.safetensors --data data.csv --sample-s 1")
     (place / "data.csv").write_bytes(bytes(range(256)))
     refused(capsys, "simulate model.safetensors --data data.csv --sample-s 1")
 
@@ -172,6 +180,49 @@ def test_files_of_one_stage_are_refused_by_another_by_name(place, capsys):
     (place / "q.npz").write_bytes(content[:300] + bytes([content[300] ^ 0xFF]) + content[301:])
     refused(capsys, "map q.npz --out again.npz")
     assert not (place / "again.npz").exists()
+
+
+def test_a_recording_of_another_network_is_refused(place, capsys):
+    wiring = liquid_neuro.Wiring.auto_ncp(5, 9, 1, seed=2)
+    liquid_neuro.save(liquid_neuro.cfc(wiring, seed=1), place / "other.safetensors")
+    for name in ("model", "other"):
+        assert run(shlex.split(f"quantize {name}.safetensors --out {name}_q.npz")) == 0
+        assert run(shlex.split(f"simulate {name}_q.npz --samples 20 --out {name}_r.npz")) == 0
+    assert run(shlex.split("map model_q.npz --out m.npz")) == 0
+    capsys.readouterr()
+    for command in ("estimate m.npz other_r.npz", "report m.npz other_r.npz --out report.html"):
+        assert "run of the mapped network" in refused(capsys, command)
+    assert "is a chip run" in refused(capsys, "report m.npz model_r.npz --float-recording model_r.npz --out report.html")
+    assert not (place / "report.html").exists()
+
+
+@pytest.mark.parametrize("command", ["export lava m.npz --out {}", "demo --out {}"])
+def test_foreign_folders_are_refused_before_any_work(command, place, capsys):
+    assert run(shlex.split("quantize model.safetensors --out q.npz")) == 0
+    assert run(shlex.split("map q.npz --out m.npz")) == 0
+    folder = place / "mine" / "lava"
+    folder.mkdir(parents=True)
+    (folder / "diary.txt").write_text("mine")
+    capsys.readouterr()
+    sentence = refused(capsys, command.format(folder if command.startswith("export") else folder.parent))
+    assert "choose another --out or remove it" in sentence
+    assert "overwrite" not in sentence
+    assert (folder / "diary.txt").read_text() == "mine"
+
+
+def test_a_fault_of_the_program_is_one_line_and_another_exit_code(place, capsys, monkeypatch):
+    def broken(*_: object) -> None:
+        raise KeyError("sensory_gate")
+
+    monkeypatch.setattr(liquid_neuro, "load", broken)
+    monkeypatch.delenv("LIQUID_NEURO_TRACEBACK", raising=False)
+    assert run(shlex.split("simulate model.safetensors --samples 3")) == 70
+    printed = capsys.readouterr().err
+    assert len(printed.strip().splitlines()) == 1
+    assert "LIQUID_NEURO_TRACEBACK=1" in printed
+    monkeypatch.setenv("LIQUID_NEURO_TRACEBACK", "1")
+    with pytest.raises(KeyError):
+        run(shlex.split("simulate model.safetensors --samples 3"))
 
 
 def test_a19_a_core_limit_exceeded_is_one_sentence_with_needed_and_available(place, capsys):

@@ -252,6 +252,13 @@ def test_an_unknown_target_is_refused_and_the_others_are_listed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("target", ["lava", "c99", "akida"])
+def test_an_unknown_option_is_refused_by_name(target, tmp_path):
+    with pytest.raises(ExportError, match=rf'option of target "{target}" must be .*, but is "foo"'):
+        export(toy_chips.mapping(toy_chips.loop()), target, tmp_path / "out", foo=1)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_with_other_files_is_refused(tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()

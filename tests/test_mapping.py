@@ -356,3 +356,40 @@ def test_program_counts_do_not_depend_on_values(ltc_quantized: QuantizedNetwork)
     neuron = program_operations(ltc_quantized, ltc_quantized.population("neuron"))
     assert neuron["bit_length"] == 2
     assert operations_per_sample(ltc_quantized)["multiply"] > 6 * 19 * neuron["multiply"]
+
+
+def test_a_run_of_another_network_is_refused(ltc_quantized: QuantizedNetwork) -> None:
+    network = dataclasses.replace(ring(), network=liquid_neuro.ltc(liquid_neuro.Wiring.auto_ncp(1, 12, 1)))
+    mapping = mappers.map_network(network, LOIHI2)
+    spikes = {"input": np.array([4]), "neuron": np.full(12, 10)}
+    own = chip_run(network, spikes, ticks=20, samples=20)
+    assert mappers.cost(mapping, own).counts["spikes"] == 120 / 20
+    foreign = [
+        ("size of population input is 1 instead of 8", mappers.map_network(ltc_quantized, LOIHI2), own),
+        ("size of population neuron is 11 instead of 12", mapping, chip_run(ring(), {**spikes, "neuron": np.full(12, 10)}, 20, 20)),
+        ("engine is frames instead of chip", mapping, SimpleNamespace(**{**vars(own), "engine": "frames"})),
+    ]
+    foreign[1][2].activity.spikes = {**spikes, "neuron": np.full(11, 10)}
+    other = chip_run(network, spikes, ticks=20, samples=20)
+    other.activity.stored_operations = other.activity.stored_operations + 100
+    for text, chosen, run in (*foreign, ("synaptic operations from", mapping, other)):
+        with pytest.raises(MappingError, match=text):
+            mappers.cost(chosen, run)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, -1.0, np.inf])
+def test_traffic_must_be_numbers_of_events(ltc_quantized: QuantizedNetwork, wrong: float) -> None:
+    units = np.ones(ltc_quantized.network.units)
+    units[0] = wrong
+    for traffic in (units, {"neuron": units}):
+        with pytest.raises(MappingError, match="must be finite and at least 0"):
+            mappers.map_network(ltc_quantized, LOIHI2, traffic=traffic)
+    with pytest.raises(MappingError, match='names "nobody"'):
+        mappers.map_network(ltc_quantized, LOIHI2, traffic={"nobody": units})
+
+
+def test_networks_and_mappings_are_saved_by_public_names(ltc_quantized: QuantizedNetwork, tmp_path) -> None:
+    again = liquid_neuro.load_quantized(liquid_neuro.save_quantized(ltc_quantized, tmp_path / "q.npz"))
+    assert again.compartments == ltc_quantized.compartments
+    mapping = mappers.map_network(again, LOIHI2)
+    assert mappers.load_mapping(mappers.save_mapping(mapping, tmp_path / "m.npz")).cores == mapping.cores

@@ -90,3 +90,13 @@ def test_no_edges_and_one_core() -> None:
     graph.add_nodes_from(range(7))
     assert partition(graph, [7]).messages == 0
     assert partition(graph, [4, 4]).messages == 0
+
+
+def test_capacities_sizes_and_events_are_not_negative() -> None:
+    graph = ring_with_chord()
+    for capacities in ([9, -1], [9, float("nan")]):
+        with pytest.raises(MappingError, match="capacities must be finite and at least 0"):
+            partition(graph, capacities)  # type: ignore[arg-type]
+    graph.nodes[next(iter(graph))]["events"] = -3
+    with pytest.raises(MappingError, match="but holds -3"):
+        partition(graph, [3, 3])

@@ -308,6 +308,14 @@ def test_refusals_are_sentences():
         (lambda: quantize(network, LOIHI, calibration=np.zeros((3, 5))), "calibration must be"),
         (lambda: quantize(network, LOIHI, calibration=np.full((3, 2), np.nan)), "finite"),
         (lambda: quantize(network, LOIHI, calibration=EventStream.from_samples(np.zeros((2, 2)), timespans=[1.0, 2.0])), "equally long"),
+        (lambda: quantize(network, LOIHI, calibration=[]), "calibration must hold at least one sample"),
+        (lambda: quantize(network, LOIHI, calibration=np.zeros((0, 2))), "calibration must hold at least one sample"),
+        (lambda: quantize(network, LOIHI, calibration=np.zeros((0, 4, 2))), "calibration must hold at least one sample"),
+        (lambda: quantize(network, LOIHI, thresholds=1 << 20), r"thresholds\['neuron'\] must be at most"),
+        (lambda: quantize(network, LOIHI, thresholds={"gate": 1 << 20}), r"thresholds\['gate'\] must be at most"),
+        (lambda: quantize(network, LOIHI, thresholds=2.0), "whole number"),
+        (lambda: quantize(network, LOIHI, bits=4.0), "whole number"),
+        (lambda: quantize(network, hardware_profiles.load("loihi1")), "loihi1 has 1; choose a chip of graded messages"),
         (lambda: quantize(c4(), LOIHI, ticks_per_sample=2), "ticks_per_sample must be 1"),
     ]
     for call, text in cases:

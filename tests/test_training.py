@@ -186,12 +186,27 @@ def test_patience_stops_and_keeps_the_best(task):
     ("change", "message"),
     [
         ({"steps": 0}, "steps must be at least 1, but is 0"),
+        ({"batch_size": 999_999}, "batch_size must be at most"),
+        ({"spike_weight": 0.1}, "spike_weight must be 0 without `through`"),
+        ({"spike_weight": -0.1}, "spike_weight must be finite and at least 0"),
+        ({"spike_weight": {"gate": -0.1}}, r'spike_weight\["gate"\] must be finite and at least 0'),
+        ({"patience": -1}, "patience must be finite and at least 0"),
+        ({"learning_rate": -0.1}, "learning_rate must be finite and at least 0"),
+        ({"gain": 0.0}, "gain must be finite and positive"),
         ({"schedule": "linear"}, "schedule must be one of cosine, one-cycle, constant"),
     ],
 )
 def test_wrong_arguments_are_named(task, change, message):
     with pytest.raises(ValueError, match=message):
         fit(task, liquid_neuro.ltc(NCP), **change)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("evaluate_every", [1, 10])
+def test_a_training_that_diverges_says_so(task, evaluate_every):
+    network = liquid_neuro.cfc(Wiring.ncp(5, 4, 2, 1, 2, 2, 2, 2), seed=0)
+    with pytest.raises(ValueError, match=r"diverged by step .*lower learning_rate"):
+        fit(task, network, steps=10, learning_rate=1e38, evaluate_every=evaluate_every, schedule="constant")
 
 
 def test_a_network_that_does_not_fit_the_task_is_refused(task):

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from liquid_neuro.commands.shared import Json, Seed, goal_missed, show
-
-if TYPE_CHECKING:
-    pass
+from liquid_neuro.commands.shared import Json, Seed, check_export_folder, check_writable, goal_missed, show
 
 EXAMPLE = "liquid-neuro demo --out liquid-neuro-demo"
+EXPORTS = ("akida", "lava", "lava_before_codesign")  # folders of the demonstration that an exporter writes
 
 
 def run(
@@ -46,7 +44,7 @@ def _prepare(out: Path) -> None:
     """Make the folder, or refuse before any work is done."""
     if out.exists() and not out.is_dir():
         raise ValueError(f'--out "{out}" must be a folder, but is a file; give another name')
+    for name in EXPORTS:
+        check_export_folder(out / name)
     out.mkdir(parents=True, exist_ok=True)
-    probe = out / ".writable"
-    probe.touch()
-    probe.unlink()
+    check_writable(out, out)

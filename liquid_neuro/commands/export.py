@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from liquid_neuro.commands.shared import Json, existing, show, working
+from liquid_neuro.commands.shared import Json, check_export_folder, existing, show, working
 
 EXAMPLE = "liquid-neuro export lava mapping.npz --out build_lava"
 
@@ -24,7 +24,9 @@ def run(
     import mappers
     from mappers.mapping_storage import load_mapping
 
-    chosen = load_mapping(existing(mapping, "mapping"))
+    existing(mapping, "mapping")
+    check_export_folder(out)
+    chosen = load_mapping(mapping)
     with working("Exporting", as_json):
         result = mappers.export(chosen, target, out)
     show({"target": target, "path": str(result.path), "files": sorted(result.files)}, as_json, "Exported")

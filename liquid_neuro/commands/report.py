@@ -31,6 +31,10 @@ def run(
     chosen = load_mapping(existing(mapping, "mapping"))
     chip_run = load_recording(existing(recording, "recording"))
     float_run = None if float_recording is None else load_recording(existing(float_recording, "recording"))
+    if float_run is not None and float_run.activity is not None:
+        raise ValueError(
+            f'--float-recording must be a run of the float network, but "{float_recording}" is a chip run; simulate the float model'
+        )
     with working("Writing the report", as_json):
         cost = mappers.cost(chosen, chip_run)
         network = chosen.quantized.network

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -150,12 +151,16 @@ def read_stream(
     from event_sim import EventStream
 
     if data is None:
+        if sample_s is not None:
+            raise ValueError(f"--sample-s must come with --data, but is {sample_s} without it: a task has its own clock; leave it out")
         chosen = read_task(task)
         if len(chosen.channels) != network.inputs:
             raise ValueError(f'the network has {network.inputs} inputs, but task "{task}" has {len(chosen.channels)} channels; give --data')
         return EventStream.from_samples(chosen.streams[0].x[:samples], sample_s=chosen.sample_s, threshold=threshold)
     time_s, x = read_table(data, network)
     if time_s is not None:
+        if sample_s is not None:
+            raise ValueError(f'--sample-s must be left out, but is {sample_s}: "{data}" has a column time_s; leave out one of both')
         return EventStream.from_log(time_s[:samples], x[:samples], threshold=threshold)
     if sample_s is None:
         raise ValueError(f'"{data}" has no column time_s, so --sample-s must say how many seconds lie between two rows')
@@ -174,6 +179,11 @@ def read_table(path: Path, network: LiquidNetwork) -> tuple[FloatArray | None, F
         except (UnicodeDecodeError, csv.Error):
             raise ValueError(f'"{path}" must be a CSV text file, but is not; check the path') from None
     header = [name.strip() for name in rows[0]] if rows else []
+    twice = [name for name in dict.fromkeys(header) if header.count(name) > 1]
+    if twice:
+        raise ValueError(
+            f'"{path}" must name each column once, but names "{twice[0]}" {header.count(twice[0])} times; rename or remove one'
+        )
     channels = network.interface.channels or tuple(name for name in header if name != "time_s")
     missing = [name for name in channels if name not in header]
     if missing:
@@ -206,7 +216,26 @@ def check_output(path: Path) -> Path:
         raise ValueError(f'--out "{path}" must be a file, but is a folder; give a file name')
     if not path.parent.is_dir():
         raise ValueError(f'--out "{path}" must lie in an existing folder, but "{path.parent}" is none; create it first')
+    check_writable(path.parent, path)
     return path
+
+
+def check_writable(folder: Path, path: Path) -> None:
+    """Refuse an output whose folder takes no new file: found out by making one, since permissions alone do not tell."""
+    try:
+        with tempfile.NamedTemporaryFile(prefix=".", suffix=".part", dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f'--out "{path}" must be writable, but is not ({error.strerror}); choose another --out') from None
+
+
+def check_export_folder(folder: Path) -> None:
+    """Refuse, before any work is done, a folder that an export may not replace, with advice for the command line."""
+    from mappers.exporters import obstacle
+
+    found = obstacle(folder)
+    if found:
+        raise ValueError(f"--out must be free for the export, but {found}; choose another --out or remove it")
 
 
 def goal_missed(sentence: str, as_json: bool) -> typer.Exit:

@@ -91,10 +91,12 @@ def fit(
     threshold_range: each step draws a factor from 1 / threshold_range to 1 for the send thresholds, so that the network bears lower ones.
     schedule: "cosine" (from learning_rate to 0), "one-cycle" (up for 30 % of the steps, then down) or "constant".
     patience: stop after so many evaluations without a better snapshot; 0 never. Deterministic for a seed on one machine.
+    ValueError: arguments that cannot be meant, or a training that diverges (its objective is no longer finite).
     """
     weights, price = (spike_weight, 1.0) if isinstance(spike_weight, Mapping) else (None, spike_weight)
     course = _Course(batch_size, evaluate_every, patience, seed, price, threshold_range, progress)
     _check(task, network, steps, schedule, course)
+    _check_weights(learning_rate, gain, patience, spike_weight, through is not None)
     started = time.perf_counter()
     network = replace(network, interface=task.interface, time_unit_s=task.time_unit_s)
     forward = forward_of(network, through, weights)
@@ -114,10 +116,28 @@ def _check(task: Task, network: LiquidNetwork, steps: int, schedule: str, course
     for name, value in (("steps", steps), ("batch_size", course.batch_size), ("evaluate_every", course.evaluate_every)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, but is {value}")
+    if course.batch_size > len(task.train):
+        raise ValueError(
+            f"batch_size must be at most {len(task.train)}, the training windows of {task.name}, but is {course.batch_size}; lower it"
+        )
     if not course.threshold_range >= 1:
         raise ValueError(f"threshold_range must be at least 1, but is {course.threshold_range}")
     if schedule not in compiled.SCHEDULES:
         raise ValueError(f"schedule must be one of {', '.join(compiled.SCHEDULES)}, but is {schedule!r}")
+
+
+def _check_weights(learning_rate: float, gain: float, patience: int, spike_weight: float | Mapping[str, float], through: bool) -> None:
+    weights = dict(spike_weight) if isinstance(spike_weight, Mapping) else {"": spike_weight}
+    named = {f'spike_weight["{name}"]' if name else "spike_weight": value for name, value in weights.items()}
+    for name, value in {"learning_rate": learning_rate, "patience": patience, **named}.items():
+        if not (np.isfinite(value) and value >= 0):
+            raise ValueError(f"{name} must be finite and at least 0, but is {value}")
+    if not (np.isfinite(gain) and gain > 0):
+        raise ValueError(f"gain must be finite and positive, but is {gain}")
+    if any(weights.values()) and not through:
+        raise ValueError(
+            f"spike_weight must be 0 without `through`, but is {spike_weight}: a float network sends no messages; give a quantised network"
+        )
 
 
 def _run(
@@ -129,9 +149,16 @@ def _run(
     chunks = _chunks(task, forward, settings.steps, course)
 
     def evaluation(step: int, loss: float) -> Evaluation:
-        entropy, right, messages = compiled.score(parameters, constants, task.validation, forward, settings.gain)
+        with np.errstate(all="ignore"):  # what is not finite is refused below, in one sentence
+            entropy, right, messages = compiled.score(parameters, constants, task.validation, forward, settings.gain)
         penalty = settings.channel_penalty * float(jnp.sum(compiled.channel_norms(parameters, network.inputs)))
-        return Evaluation(step, loss, entropy + course.spike_weight * messages + penalty, right, messages)
+        objective = entropy + course.spike_weight * messages + penalty
+        if not (np.isfinite(objective) and (step == 0 or np.isfinite(loss))):
+            raise ValueError(
+                f"training must keep a finite objective, but diverged by step {step} (loss {loss:g}, on the validation windows "
+                f"{objective:g}); take a lower learning_rate"
+            )
+        return Evaluation(step, loss, objective, right, messages)
 
     history = [evaluation(0, float("nan"))]
     best, best_evaluation = parameters, history[0]
@@ -142,8 +169,6 @@ def _run(
             )
             history.append(evaluation(first + count, float(loss)))
             bar.advance(count, history[-1])
-            if not np.isfinite(float(loss)):
-                break
             if history[-1].validation_loss < best_evaluation.validation_loss:
                 best, best_evaluation = parameters, history[-1]
             elif course.patience and first + count - best_evaluation.step >= course.patience * course.evaluate_every:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import inspect
 import json
 import os
 import shutil
@@ -54,10 +55,16 @@ def export(mapping: Mapping, target: str, folder: str | os.PathLike[str], *, ove
     (its run products, such as `results`, go with it); any other folder that is not empty is refused unless overwrite=True, which replaces
     it whole. options are those of the target's `write`.
 
-    Raises ExportError: unknown target, a folder that cannot be taken, or a network that the target cannot hold exactly.
+    Raises ExportError: unknown target or option, a folder that cannot be taken, or a network that the target cannot hold exactly.
     """
     if target not in targets():
         raise ExportError(f'target must be one of {", ".join(targets())}, but is "{target}"')
+    write = importlib.import_module(f"{__name__}.{target}").write
+    known = list(inspect.signature(write).parameters)[2:]
+    for name in options:
+        if name not in known:
+            offered = f"one of {', '.join(known)}" if known else "left out, since the target has none"
+            raise ExportError(f'an option of target "{target}" must be {offered}, but is "{name}"; check its spelling')
     path = Path(folder).expanduser().resolve()
     _check_folder(path, overwrite)
     try:
@@ -68,7 +75,7 @@ def export(mapping: Mapping, target: str, folder: str | os.PathLike[str], *, ove
     try:
         written = scratch / "new"
         written.mkdir()
-        importlib.import_module(f"{__name__}.{target}").write(mapping, written, **options)
+        write(mapping, written, **options)
         files = {name: _digest(written / name) for name in _files_below(written)}
         marker = {"format": FORMAT, "target": target, "files": files}
         (written / MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
@@ -88,9 +95,29 @@ def _check_folder(path: Path, overwrite: bool) -> None:
     files = _earlier_export(path)
     if files is None:
         raise ExportError(f"folder must be new, empty or an earlier export, but {path} is not; choose another or say overwrite=True")
-    foreign = [name for name in _files_below(path) if name not in files and name != MARKER and not _run_product(name)]
+    foreign = _foreign(path, files)
     if foreign:
         raise ExportError(f'folder must hold an earlier export alone, but {path} also holds "{foreign[0]}"; move it or say overwrite=True')
+
+
+def obstacle(folder: str | os.PathLike[str]) -> str:
+    """What stands in the way of exporting into a folder ("" if nothing), as a clause; export with overwrite=False refuses the same."""
+    path = Path(folder).expanduser().resolve()
+    if path == Path.cwd() or path in Path.cwd().parents:
+        return f'"{path}" holds the working directory'
+    if path.exists() and not path.is_dir():
+        return f'"{path}" is a file'
+    if not path.exists() or not any(path.iterdir()):
+        return ""
+    files = _earlier_export(path)
+    if files is None:
+        return f'"{path}" is neither new, empty nor an earlier export'
+    foreign = _foreign(path, files)
+    return f'"{path / foreign[0]}" is not of an earlier export' if foreign else ""
+
+
+def _foreign(path: Path, files: MappingOf[str, str]) -> list[str]:
+    return [name for name in _files_below(path) if name not in files and name != MARKER and not _run_product(name)]
 
 
 def _put_in_place(written: Path, path: Path, old: Path) -> None:
