@@ -183,6 +183,8 @@ def _sampled(network: LiquidNetwork, stream: EventStream, until: float | None, i
         first = min(max(first, 0), len(lengths))
     last = len(lengths)
     if until is not None:
+        if not continued and len(lengths) and until < boundaries[0]:
+            raise ValueError(f"`until` must not lie before the stream, which starts at {boundaries[0]:g} s, but is {until:g} s")
         slack = BOUNDARY_TOLERANCE * (float(np.median(lengths)) if len(lengths) else 0.0)
         last = int(np.searchsorted(boundaries, until + slack, side="right")) - 1
         last = max(last, first)

@@ -100,7 +100,8 @@ class Recording:
     clocked_synaptic_operations: what a clock-driven run of the same stream evaluates.
     error_bound: of the states, against the network's own solver run without quantum; error_bound_kind says where it comes from:
     "derived" (proved for this network and these input levels), "estimate" (error_estimate, the network's response in the worst case; see
-    event_sim/bounds.py), "rounding" or "none".
+    event_sim/bounds.py), "rounding" or "none". An estimate is no proof: it held on all networks with ncps' initial ranges that were tried,
+    but weights and slopes several times larger were seen to miss it, by 4 times (LTC, exact) and 16 times (a CfC with a backbone).
     activity: the chip's counts (event_sim.chip_activity), else None. seconds: the wall time that the run took.
     interrupted: whether Ctrl-C ended an event-driven run before its time; the recording then reaches as far as the run came.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -22,8 +22,9 @@ class Fused:
     unfolds: int = 6
 
     def __post_init__(self) -> None:
-        if self.unfolds < 1:
-            raise ValueError(f"Fused.unfolds must be at least 1, but is {self.unfolds}")
+        if isinstance(self.unfolds, bool | np.bool_) or not isinstance(self.unfolds, int | np.integer) or self.unfolds < 1:
+            raise ValueError(f"Fused.unfolds must be at least 1 and whole, but is {self.unfolds!r}")
+        object.__setattr__(self, "unfolds", int(self.unfolds))
 
     def __str__(self) -> str:
         return f"fused({self.unfolds})"
@@ -58,6 +59,10 @@ class LTCSettings:
     softplus: bool = True
     epsilon: float = 1e-8
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "softplus", bool(self.softplus))
+        object.__setattr__(self, "epsilon", float(self.epsilon))
+
 
 @dataclass(frozen=True)
 class CfCSettings:
@@ -83,6 +88,11 @@ class Interface:
     outputs: tuple[str, ...] = ()
     decision: str = ""
     threshold: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, kind in (("channels", str), ("channel_units", str), ("input_mean", float), ("input_scale", float), ("outputs", str)):
+            object.__setattr__(self, name, tuple(kind(value) for value in getattr(self, name)))
+        object.__setattr__(self, "threshold", float(self.threshold))
 
 
 def _frozen(array: npt.ArrayLike) -> FloatArray:
@@ -118,6 +128,11 @@ class LiquidNetwork:
         from liquid_neuro.validation import validate  # the rules read the cells, which read this module
 
         validate(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles by value: a read-only view of a dictionary cannot be pickled itself."""
+        values = (getattr(self, item.name) for item in fields(self))
+        return LiquidNetwork, tuple(dict(value) if isinstance(value, MappingProxyType) else value for value in values)
 
     @property
     def mixed_memory(self) -> bool:

@@ -111,6 +111,10 @@ def _check_interface(interface: Interface, inputs: int, outputs: int) -> None:
             raise ValueError(f"interface.{name} must be empty or have {size} entries, but has {length}")
     if not all(math.isfinite(value) for value in (*interface.input_mean, *interface.input_scale, interface.threshold)):
         raise ValueError("interface.input_mean, input_scale and threshold must be finite")
+    if len(interface.input_mean) != len(interface.input_scale):
+        raise ValueError("interface.input_mean and input_scale must be given together, but one of them is empty")
+    if len(set(interface.channels)) < len(interface.channels):
+        raise ValueError("interface.channels must be names that differ, but one stands twice")
     if 0.0 in interface.input_scale:
         raise ValueError("interface.input_scale must not hold 0; use 1 for a channel that never changes")
     if interface.decision not in DECISIONS:

@@ -213,3 +213,11 @@ def test_scores_of_a_task() -> None:
     np.testing.assert_allclose(scores.outputs[3], window.output_samples, rtol=0, atol=1e-9)
     with pytest.raises(ValueError, match="must have the task's 5 inputs"):
         event_sim.evaluate(task, networks.l4())
+
+
+@pytest.mark.parametrize("kind", ["ltc", "cfc"])
+def test_until_before_the_stream_is_refused(kind: str) -> None:
+    network = networks.l4() if kind == "ltc" else liquid_neuro.cfc(4, inputs=2)
+    stream = EventStream.from_samples(np.ones((3, 2)), sample_s=1.0)
+    with pytest.raises(ValueError, match="`until` must not lie before the stream"):
+        simulate(network, stream, until=-1.0)

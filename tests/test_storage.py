@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import json
+import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,3 +145,36 @@ def test_networks_are_values():
     with pytest.raises(ValueError, match="solver of a CfC must be ClosedForm"):
         cfc(3, 2).with_solver("exact")
     assert validate(network) is None
+
+
+def test_settings_become_plain_values_and_survive_saving(tmp_path: Path) -> None:
+    interface = Interface(("a", "b"), input_mean=np.zeros(2), input_scale=np.ones(2))  # type: ignore[arg-type]
+    wiring = liquid_neuro.Wiring.auto_ncp(2, 8, 1)
+    network = liquid_neuro.ltc(wiring, solver=liquid_neuro.Fused(np.int64(4)), softplus=np.bool_(True), interface=interface)
+    liquid_neuro.save(network, tmp_path / "network.safetensors")
+    loaded = liquid_neuro.load(tmp_path / "network.safetensors")
+    assert (loaded.solver, loaded.settings, loaded.interface) == (network.solver, network.settings, network.interface)
+
+
+@pytest.mark.parametrize("unfolds", [0, 1.5, True, np.bool_(True)])
+def test_unfolds_are_whole_numbers(unfolds: object) -> None:
+    with pytest.raises(ValueError, match="unfolds must be at least 1 and whole"):
+        liquid_neuro.Fused(unfolds)  # type: ignore[arg-type]
+
+
+def test_mean_and_scale_go_together_and_channels_differ() -> None:
+    wiring = liquid_neuro.Wiring.auto_ncp(2, 8, 1)
+    for interface in (
+        Interface(input_mean=(0.0, 0.0)),
+        Interface(input_scale=(1.0, 1.0)),
+        Interface(("a", "a")),
+    ):
+        with pytest.raises(ValueError, match="must"):
+            liquid_neuro.ltc(wiring, interface=interface)
+
+
+def test_a_network_can_be_copied_and_pickled() -> None:
+    network = liquid_neuro.ltc(liquid_neuro.Wiring.auto_ncp(2, 8, 1), seed=3)
+    for twin in (copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
+        x = np.ones((3, 2))
+        assert liquid_neuro.integrate(twin, x)[0].tobytes() == liquid_neuro.integrate(network, x)[0].tobytes()
