@@ -84,7 +84,8 @@ def _missing_extra(error: ImportError) -> str:
     if package not in extras:
         return ""
     wanted = f"'liquid-neuro[{extras[package]}]'" if extras[package] else package
-    return f"this command needs {package}, but it is not installed; run: pip install {wanted}"
+    python = " (Python 3.11 or later)" if extras[package] == "demo" else ""
+    return f"this command needs {package}, but it is not installed; run: pip install {wanted}{python}"
 
 
 def _is_users_mistake(error: BaseException) -> bool:

@@ -9,5 +9,6 @@ from importlib.util import find_spec
 _missing = [name for name in ("jax", "optax") if find_spec(name) is None]
 if _missing:
     raise ImportError(
-        f'training needs {" and ".join(_missing)}, which are not installed; install "liquid-neuro[train]" on Python 3.11 or later'
+        f'training needs {" and ".join(_missing)}, which are not installed; install "liquid-neuro[train]" on Python 3.11 or later',
+        name=_missing[0],
     )
