@@ -88,11 +88,15 @@ def simulate(
     if engine not in ENGINES:
         raise ValueError(f'`engine` must be "auto", "event" or "clocked", but is "{engine}"')
     if isinstance(network, QuantizedNetwork):
+        if quantum is not None or order != 1:
+            raise ValueError("`quantum` and `order` must not be given for a quantised network: its thresholds decide what is sent")
         return _simulate_quantized(network, events, until, initial, engine, sample_s, progress)
     if order not in (1, 2):
         raise ValueError(f"`order` must be 1 (events carry values) or 2 (values and slopes), but is {order}")
     if order == 2 and not isinstance(network.solver, Exact):
         raise ValueError(f"`order` must be 1 under the solver {network.solver}, but is 2; slopes need the solver exact")
+    if ENGINES[engine] == "clocked" and (quantum is not None or order != 1):
+        raise ValueError('`quantum` and `order` must not be given with engine="clocked", which sends no events; leave them out')
     plan = make_plan(network, events, until, initial, sample_s)
     if ENGINES[engine] == "event":
         return _to_tolerance(network, plan, quantum, tolerance, order, progress)

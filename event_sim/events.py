@@ -244,7 +244,12 @@ def _checked_clock(
         raise ValueError(f"`sample_times_s` must not go back, but falls from {edges[row - 1]!s} s to {edges[row]!s} s in row {row}")
     if durations is None:
         durations = np.diff(edges) if sample_s is None else np.full(len(edges) - 1, float(sample_s))
-    return edges, np.asarray(durations, dtype=np.float64)
+        if not np.allclose(np.diff(edges), durations, rtol=1e-6, atol=1e-9 * (1.0 + np.abs(edges).max())):
+            raise ValueError(f"`sample_times_s` must be {sample_s:g} s apart where `sample_s` says so, but are not; give one of them")
+    lengths = np.asarray(durations, dtype=np.float64)
+    if lengths.shape != (len(edges) - 1,) or not (np.isfinite(lengths) & (lengths >= 0)).all():
+        raise ValueError(f"`durations_s` must be {len(edges) - 1} finite numbers of seconds >= 0, one per sample, but are not")
+    return edges, lengths
 
 
 def _samples_of(time_s: FloatArray, boundaries: FloatArray) -> IntArray:

@@ -221,3 +221,15 @@ def test_until_before_the_stream_is_refused(kind: str) -> None:
     stream = EventStream.from_samples(np.ones((3, 2)), sample_s=1.0)
     with pytest.raises(ValueError, match="`until` must not lie before the stream"):
         simulate(network, stream, until=-1.0)
+
+
+def test_events_and_clocks_do_not_contradict_each_other() -> None:
+    stream = EventStream.from_samples(X, sample_s=0.5)
+    for options in ({"quantum": 0.1}, {"order": 2}):
+        with pytest.raises(ValueError, match='with engine="clocked"'):
+            simulate(networks.l4(solver=Exact()), stream, engine="clocked", **options)
+    with pytest.raises(ValueError, match="give one of them"):
+        EventStream([0.0], [0], [1.0], [0.0, 1.0, 2.0], sample_s=5.0)
+    for durations in ([1.0, -5.0], [1.0]):
+        with pytest.raises(ValueError, match="one per sample"):
+            EventStream([0.0], [0], [1.0], [0.0, 1.0, 2.0], durations_s=durations)
