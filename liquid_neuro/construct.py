@@ -10,6 +10,7 @@ import numpy as np
 from liquid_neuro.cells import cfc as cfc_cell
 from liquid_neuro.cells import lstm
 from liquid_neuro.cells.functions import FloatArray
+from liquid_neuro.checks import check_choice, check_flag, check_seed, check_whole, is_whole
 from liquid_neuro.network import CfCSettings, ClosedForm, Fused, Interface, LiquidNetwork, LTCSettings, Solver, as_solver
 from liquid_neuro.wiring import Wiring
 
@@ -40,23 +41,28 @@ def ltc(
     interface: Interface | None = None,
     time_unit_s: float = 1.0,
 ) -> LiquidNetwork:
-    """A new LTC on a wiring: parameters uniform in LTC_RANGES (before softplus), erev the polarity, maps the identity.
+    """A new LTC on a wiring: parameters uniform in LTC_RANGES (before softplus; gap_w as w), erev the polarity, maps the identity.
 
     solver: Fused(6) unless told otherwise; "exact" or an object. input_mapping, output_mapping: "affine", "linear" or "none".
     """
-    generator = np.random.default_rng(seed)
+    if not isinstance(wiring, Wiring):
+        raise ValueError(f"wiring must be a Wiring, but is {wiring!r:.80}; use Wiring.fully_connected(inputs, units) for all synapses")
+    mixed_memory = check_flag("mixed_memory", mixed_memory)
+    generator = np.random.default_rng(check_seed(seed))
     sizes = {"sensory": wiring.sensory_synapse_count, "synapse": wiring.synapse_count, "unit": wiring.units}
     parameters: dict[str, Any] = {}
     for name, (low, high) in LTC_RANGES.items():
         kind = "unit" if name in ("gleak", "vleak", "cm") else "sensory" if name.startswith("sensory_") else "synapse"
         parameters[name] = generator.uniform(low, high, sizes[kind])
+        parameters[name].setflags(write=False)  # the network may keep it without a copy
     parameters |= {"erev": wiring.polarity, "sensory_erev": wiring.sensory_polarity}
     for end, mapping, size in (("input", input_mapping, wiring.inputs), ("output", output_mapping, wiring.outputs)):
-        if mapping not in _MAPPINGS:
-            raise ValueError(f'{end}_mapping must be "affine", "linear" or "none", but is "{mapping}"')
+        check_choice(f"{end}_mapping", mapping, tuple(_MAPPINGS))
         parameters |= {f"{end}_{part}": np.full(size, float(part == "w")) for part in _MAPPINGS[mapping]}
     if mixed_memory:
         parameters |= _lstm(generator, wiring.inputs, wiring.units)
+    if wiring.gap_count:  # drawn last: the other parameters are those of the same wiring without gap junctions
+        parameters["gap_w"] = generator.uniform(*LTC_RANGES["w"], wiring.gap_count)
     return LiquidNetwork(
         cell="ltc",
         inputs=wiring.inputs,
@@ -66,7 +72,7 @@ def ltc(
         settings=LTCSettings(softplus=softplus, epsilon=epsilon),
         solver=Fused() if solver is None else as_solver(solver),
         wiring=wiring,
-        interface=interface or Interface(),
+        interface=Interface() if interface is None else interface,
         time_unit_s=time_unit_s,
     )
 
@@ -92,15 +98,14 @@ def cfc(
     too. projection: size of a linear output layer; without one y is the state of the last layer. Equations and masks: cells/cfc.py.
     """
     wiring = wiring_or_units if isinstance(wiring_or_units, Wiring) else None
-    if wiring is None and inputs is None:
-        raise ValueError("inputs must be given for a CfC without a wiring")
-    if wiring is not None and inputs not in (None, wiring.inputs):
-        raise ValueError(f"inputs must be the wiring's, {wiring.inputs}, but is {inputs}")
-    if wiring is not None and not wiring.layers:
-        raise ValueError("wiring of a CfC must have layers, but has none; give layers= to Wiring.from_adjacency")
-    generator = np.random.default_rng(seed)
-    first = wiring.inputs if wiring is not None else int(inputs or 0)
-    sizes = [wiring_or_units] if isinstance(wiring_or_units, int) else [len(layer) for layer in wiring_or_units.layers]
+    first, sizes = _cfc_sizes(wiring_or_units, inputs)
+    if projection is not None:
+        check_whole("projection", projection, 1)
+    check_whole("backbone_layers", backbone_layers, 0)
+    check_whole("backbone_units", backbone_units, 1, "; a CfC without backbone has backbone_layers=0")
+    check_choice("mode", mode, cfc_cell.MODES)
+    mixed_memory = check_flag("mixed_memory", mixed_memory)
+    generator = np.random.default_rng(check_seed(seed))
     parameters: dict[str, FloatArray] = {}
     for number, (heard, size) in enumerate(zip([first, *sizes], sizes)):
         prefix, columns = "" if wiring is None else f"layer_{number}.", heard + size
@@ -121,14 +126,31 @@ def cfc(
         cell="cfc",
         inputs=first,
         units=sum(sizes),
-        outputs=sizes[-1] if projection is None else projection,
+        outputs=sizes[-1] if projection is None else int(projection),
         parameters=parameters,
         settings=CfCSettings(mode=mode, activation=activation, dialect=dialect),
         solver=ClosedForm(),
         wiring=wiring,
-        interface=interface or Interface(),
+        interface=Interface() if interface is None else interface,
         time_unit_s=time_unit_s,
     )
+
+
+def _cfc_sizes(wiring_or_units: Wiring | int, inputs: int | None) -> tuple[int, list[int]]:
+    """(inputs, units of each layer) of a new CfC. ValueError where they are not told or do not fit."""
+    if inputs is not None:
+        check_whole("inputs", inputs, 0)
+    if isinstance(wiring_or_units, Wiring):
+        if inputs not in (None, wiring_or_units.inputs):
+            raise ValueError(f"inputs must be the wiring's, {wiring_or_units.inputs}, but is {inputs}")
+        if not wiring_or_units.layers:
+            raise ValueError("wiring of a CfC must have layers, but has none; give layers= to Wiring.from_adjacency")
+        return wiring_or_units.inputs, [len(layer) for layer in wiring_or_units.layers]
+    if inputs is None:
+        raise ValueError("inputs must be given for a CfC without a wiring")
+    if not is_whole(wiring_or_units) or wiring_or_units < 1:
+        raise ValueError(f"wiring_or_units must be a Wiring or a number of units of at least 1, but is {wiring_or_units!r:.80}")
+    return int(inputs), [int(wiring_or_units)]
 
 
 def _xavier(generator: np.random.Generator, rows: int, columns: int) -> FloatArray:

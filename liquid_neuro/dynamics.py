@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 from liquid_neuro.cells import cfc, lstm, ltc
 from liquid_neuro.cells.functions import FloatArray
+from liquid_neuro.checks import as_numbers
+from liquid_neuro.delayed_solver import DelayedExact
+from liquid_neuro.delays import DelayedFused
 from liquid_neuro.exact_solver import TOLERANCE, exact_step, kinds
 from liquid_neuro.network import Fused, LiquidNetwork
 
@@ -33,6 +36,7 @@ def integrate(
     x: (batch, time, inputs) or (time, inputs). timespans: how long each sample is held, in model units: None (1 each), one number, (time,),
     (batch, time) or (batch, time, 1); rows of a batch may differ. A timespan of 0 leaves the state as it is (y is repeated), for every
     cell. state: (units,) or (batch, units), the pair (h, c) with mixed memory; zeros unless given.
+    With synaptic delays the past before the call is the given state, so a run in two calls is another run; event_sim continues one.
     y: (batch, time, outputs) or (time, outputs), at the end of every sample; final state: (batch, units) or (units,), or the pair.
     ValueError where a shape does not fit, where a value is not finite, or where a timespan is negative.
     """
@@ -58,31 +62,41 @@ def trajectory(
     batch, time, _ = samples.shape
     spans = _timespans(timespans, batch, time, np.ndim(x) == 3)
     h, c = _initial(network, state, batch)
-    step, memory = _step(network, tolerance), lstm.effective(network)
+    step, memory = _step(network, h, tolerance), lstm.effective(network)
     states = np.empty((batch, time, network.units))
     for index in range(time):
         span, row = spans[:, index], samples[:, index]
         moves = span > 0
         if moves.any():
             before, carried = (h, c) if memory is None else lstm.step(memory, row, h, c)
-            after = step(before, row, np.where(moves, span, 1.0))
+            after = step(before, row, span)
             h, c = np.where(moves[:, None], after, h), np.where(moves[:, None], carried, c)
         states[:, index] = h
     return Trajectory(_output(network)(states), states, h if memory is None else (h, c))
 
 
-def _step(network: LiquidNetwork, tolerance: float) -> Step:
-    """The function (h, x, timespan > 0) -> h of the network's cell and solver."""
+def _step(network: LiquidNetwork, start: FloatArray, tolerance: float) -> Step:
+    """The function (h, x, timespan) -> h of the network's cell and solver; where a timespan is 0 nobody reads its result."""
     if network.cell == "cfc":
         closed = cfc.effective(network)
-        return lambda h, x, span: cfc.step(closed, x, h, span)
-    values = ltc.effective(network)
-    prepared, solver = ltc.Prepared(values), network.solver
+        return lambda h, x, span: cfc.step(closed, x, h, _positive(span))
+    values, solver = ltc.effective(network), network.solver
     if isinstance(solver, Fused):
-        unfolds = solver.unfolds
-        return lambda h, x, span: ltc.fused_step(prepared, h, x, span, unfolds)
-    kind = kinds(values, network.labels)
-    return lambda h, x, span: exact_step(prepared, kind, h, x, span, tolerance)
+        if values.has_delays:
+            return DelayedFused(values, start, solver.unfolds)
+        prepared, unfolds = ltc.Prepared(values), solver.unfolds
+        return lambda h, x, span: ltc.fused_step(prepared, h, x, _positive(span), unfolds)
+    prepared, kind = ltc.Prepared(values), kinds(values, network.labels)
+    if values.has_delays:
+        runs = [DelayedExact(prepared, kind, row, tolerance) for row in start]
+        return lambda h, x, span: np.stack(
+            [run(row, inputs, dt) if dt > 0 else row for run, row, inputs, dt in zip(runs, h, x, span.tolist())]
+        )
+    return lambda h, x, span: exact_step(prepared, kind, h, x, _positive(span), tolerance)
+
+
+def _positive(span: FloatArray) -> FloatArray:
+    return np.where(span > 0, span, 1.0)
 
 
 def _output(network: LiquidNetwork) -> Callable[[FloatArray], FloatArray]:
@@ -94,7 +108,9 @@ def _output(network: LiquidNetwork) -> Callable[[FloatArray], FloatArray]:
 
 
 def _samples(network: LiquidNetwork, x: npt.ArrayLike) -> FloatArray:
-    samples = np.asarray(x, dtype=np.float64)
+    if not isinstance(network, LiquidNetwork):
+        raise ValueError(f"network must be a LiquidNetwork, but is {network!r:.80}")
+    samples = as_numbers("x", x)
     if samples.ndim not in (2, 3) or samples.shape[-1] != network.inputs:
         wanted = f"(batch, time, {network.inputs}) or (time, {network.inputs})"
         raise ValueError(f"x must have shape {wanted}, but has {samples.shape}")
@@ -105,7 +121,7 @@ def _samples(network: LiquidNetwork, x: npt.ArrayLike) -> FloatArray:
 
 def _timespans(timespans: npt.ArrayLike | None, batch: int, time: int, batched: bool) -> FloatArray:
     """(batch, time). A one-dimensional array belongs to time, whatever the batch size; a batch axis must be there to be meant."""
-    spans = np.asarray(1.0 if timespans is None else timespans, dtype=np.float64)
+    spans = as_numbers("timespans", 1.0 if timespans is None else timespans)
     allowed = [(), (time,), (batch, time), (batch, time, 1)] + ([] if batched else [(time, 1)])
     if spans.shape not in allowed:
         raise ValueError(
@@ -129,7 +145,7 @@ def _initial(network: LiquidNetwork, state: State | None, batch: int) -> tuple[F
     parts = state if isinstance(state, tuple) else (state, np.zeros(network.units))
     if len(parts) != 2:
         raise ValueError(f"state must be a pair (h, c), but has {len(parts)} parts")
-    h, c = (_state(np.asarray(part, dtype=np.float64), batch, network.units) for part in parts)
+    h, c = (_state(as_numbers("state", part), batch, network.units) for part in parts)
     return h, c
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from liquid_neuro.cells.functions import FloatArray, sigmoid
+from liquid_neuro.cells.functions import FloatArray
 from liquid_neuro.cells.ltc import Gates, LTCValues, Prepared
 
 TOLERANCE = 1e-11
@@ -45,11 +45,14 @@ def kinds(values: LTCValues, labels: tuple[str, ...]) -> Kinds:
     driven = values.gleak > 0
     driven[values.target[values.w > 0]] = True
     driven[values.sensory_target[values.sensory_w > 0]] = True
+    driven[values.gap_target[values.gap_w > 0]] = True
     algebraic = driven & (values.cm == 0)
     graph = networkx.DiGraph()
     graph.add_nodes_from(np.flatnonzero(algebraic).tolist())
-    joins = (values.w > 0) & algebraic[values.source] & algebraic[values.target]
-    graph.add_edges_from(zip(values.source[joins].tolist(), values.target[joins].tolist()))
+    at_once = (values.source, values.target, (values.w > 0) & (values.delay == 0))  # what is heard later closes no loop
+    for source, target, joined in (at_once, (values.gap_source, values.gap_target, values.gap_w > 0)):
+        joins = joined & algebraic[source] & algebraic[target]
+        graph.add_edges_from(zip(source[joins].tolist(), target[joins].tolist()))
     if not networkx.is_directed_acyclic_graph(graph):
         loop = [edge[0] for edge in networkx.find_cycle(graph)]
         path = " -> ".join(labels[unit] for unit in [*loop, loop[0]])
@@ -104,7 +107,7 @@ class _System:
 
     def sums(self, v: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Conductance g and driven conductance c of every neuron."""
-        conductance, driven = self.prepared.recurrent.sums(v)
+        conductance, driven = self.prepared.sums(v)
         return conductance + self.held_conductance, driven + self.held_driven
 
     def settled(self, v: FloatArray) -> FloatArray:
@@ -124,9 +127,9 @@ class _System:
     def jacobian(self, v: FloatArray) -> FloatArray:
         """The derivative of `slope` by the moving neurons (batch, moving, moving), through those that follow at once."""
         gates: Gates = self.prepared.recurrent
-        opening = sigmoid(gates.sigma * (v[:, gates.source] - gates.mu))
         full = np.zeros((len(v), gates.units, gates.units))
-        full[:, gates.target, gates.source] = gates.w * gates.sigma * opening * (1.0 - opening) * (gates.erev - v[:, gates.target])
+        full[:, gates.target, gates.source] = gates.slopes(v)
+        full[:, self.prepared.gaps.target, self.prepared.gaps.source] += self.prepared.gaps.w
         diagonal = np.arange(gates.units)
         full[:, diagonal, diagonal] -= self.sums(v)[0]
         moving, algebraic = self.kind.moving, self.kind.algebraic

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liquid_neuro.cells import cfc as cfc_cell
+from liquid_neuro.checks import check_choice, check_flag, check_path, check_whole
 from liquid_neuro.dynamics import trajectory
 from liquid_neuro.ncps_file import Arrays, as_float, liquid_part, read_arrays
 from liquid_neuro.network import CfCSettings, ClosedForm, Exact, Fused, LiquidNetwork, LTCSettings
@@ -54,8 +55,14 @@ def load_ncps(
     how far that is from the differential equation. ValueError where the file does not fit.
     """
     for name, value, allowed in (("cell", cell, ("ltc", "cfc")), ("dialect", dialect, cfc_cell.DIALECTS), ("mode", mode, cfc_cell.MODES)):
-        if value not in allowed:
-            raise ValueError(f'{name} must be one of {", ".join(allowed)}, but is "{value}"')
+        check_choice(name, value, allowed)
+    path, softplus = check_path("path", path), check_flag("softplus", softplus)
+    if outputs is not None:
+        outputs = check_whole("outputs", outputs, 1)
+    if wiring is not None and not isinstance(wiring, Wiring):
+        raise ValueError(f"wiring must be a Wiring, but is {wiring!r:.80}")
+    if prefix is not None and not isinstance(prefix, str):
+        raise ValueError(f"prefix must be a text, but is {prefix!r:.80}")
     arrays = read_arrays(path)
     try:
         named = _keras_names(arrays, cell) if dialect == "keras" else _torch_names(arrays, prefix)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from liquid_neuro.checks import as_numbers, check_flag, is_number, is_whole
 from liquid_neuro.wiring import Wiring
 
 FloatArray = npt.NDArray[np.float64]
@@ -22,7 +25,7 @@ class Fused:
     unfolds: int = 6
 
     def __post_init__(self) -> None:
-        if isinstance(self.unfolds, bool | np.bool_) or not isinstance(self.unfolds, int | np.integer) or self.unfolds < 1:
+        if not is_whole(self.unfolds) or self.unfolds < 1:
             raise ValueError(f"Fused.unfolds must be at least 1 and whole, but is {self.unfolds!r}")
         object.__setattr__(self, "unfolds", int(self.unfolds))
 
@@ -60,6 +63,9 @@ class LTCSettings:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
+        check_flag("LTCSettings.softplus", self.softplus)
+        if not is_number(self.epsilon):
+            raise ValueError(f"LTCSettings.epsilon must be a number of at least 0, but is {self.epsilon!r:.80}")
         object.__setattr__(self, "softplus", bool(self.softplus))
         object.__setattr__(self, "epsilon", float(self.epsilon))
 
@@ -91,12 +97,25 @@ class Interface:
 
     def __post_init__(self) -> None:
         for name, kind in (("channels", str), ("channel_units", str), ("input_mean", float), ("input_scale", float), ("outputs", str)):
-            object.__setattr__(self, name, tuple(kind(value) for value in getattr(self, name)))
+            values = getattr(self, name)
+            if isinstance(values, str) or not isinstance(values, Iterable):
+                raise ValueError(f"interface.{name} must be a sequence, but is {values!r:.80}")
+            values = tuple(values)
+            wrong = [value for value in values if not (isinstance(value, str) if kind is str else is_number(value))]
+            if wrong:
+                raise ValueError(f"interface.{name} must hold {'texts' if kind is str else 'numbers'}, but holds {wrong[0]!r:.80}")
+            object.__setattr__(self, name, tuple(kind(value) for value in values))
+        if not is_number(self.threshold):
+            raise ValueError(f"interface.threshold must be a number, but is {self.threshold!r:.80}")
         object.__setattr__(self, "threshold", float(self.threshold))
 
 
-def _frozen(array: npt.ArrayLike) -> FloatArray:
-    copy = np.array(array, dtype=np.float64, order="C")
+def _frozen(name: str, array: Any) -> FloatArray:
+    """A read-only float64 copy, or the array itself where nobody can write to it: large networks share their parameters."""
+    plain = isinstance(array, np.ndarray) and array.dtype == np.float64 and array.base is None and array.flags.c_contiguous
+    if plain and not array.flags.writeable:
+        return array  # type: ignore[no-any-return]
+    copy = np.array(as_numbers(f"parameter {name}", array), order="C")
     copy.setflags(write=False)
     return copy
 
@@ -123,8 +142,14 @@ class LiquidNetwork:
     time_unit_s: float = 1.0
 
     def __post_init__(self) -> None:
-        parameters = {name: _frozen(value) for name, value in self.parameters.items()}
+        if not isinstance(self.parameters, Mapping):
+            raise ValueError(f"parameters must be arrays by name, but are {self.parameters!r:.80}")
+        parameters = {name: _frozen(name, value) for name, value in self.parameters.items()}
         object.__setattr__(self, "parameters", MappingProxyType(parameters))
+        for name in ("inputs", "units", "outputs"):
+            size = getattr(self, name)
+            object.__setattr__(self, name, int(size) if is_whole(size) else size)
+        object.__setattr__(self, "time_unit_s", float(self.time_unit_s) if is_number(self.time_unit_s) else self.time_unit_s)
         from liquid_neuro.validation import validate  # the rules read the cells, which read this module
 
         validate(self)
@@ -146,12 +171,25 @@ class LiquidNetwork:
 
         return state_labels(self.wiring, self.units, self.cell)
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of all that decides what the network computes: states of a run belong to networks of one fingerprint."""
+        plain = (self.cell, self.inputs, self.units, self.outputs, self.settings, self.solver, self.time_unit_s)
+        digest = hashlib.blake2b(repr(plain).encode(), digest_size=16)
+        wiring = () if self.wiring is None else [getattr(self.wiring, item.name) for item in fields(self.wiring)]
+        for name, value in (*enumerate(wiring), *sorted(self.parameters.items())):
+            digest.update(f"{name}".encode())
+            digest.update(np.ascontiguousarray(value) if isinstance(value, np.ndarray) else repr(value).encode())
+        return digest.hexdigest()
+
     def with_solver(self, solver: Solver | str) -> LiquidNetwork:
         """The same weights under another solver: "exact", "fused" or an object. They then compute something else: measure the gap."""
         return replace(self, solver=as_solver(solver))
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> LiquidNetwork:
         """The same network with some parameters replaced."""
+        if not isinstance(parameters, Mapping):
+            raise ValueError(f"parameters must be arrays by name, but are {parameters!r:.80}")
         return replace(self, parameters={**self.parameters, **parameters})
 
 

@@ -19,6 +19,7 @@ import safetensors
 from safetensors.numpy import save as to_bytes
 
 from liquid_neuro.archive import write_atomically
+from liquid_neuro.checks import check_path
 from liquid_neuro.network import CfCSettings, ClosedForm, Exact, Fused, Interface, LiquidNetwork, LTCSettings, Solver
 from liquid_neuro.wiring import Wiring
 
@@ -33,16 +34,20 @@ _LISTS = {
     "sensory_polarity": np.int8,
     "roles": np.int8,
 }
+_GAPS = {"gap_source": np.int32, "gap_target": np.int32}  # in the file where there are gap junctions
 _HEADER = ("format_version", "cell", "inputs", "units", "outputs", "solver", "settings", "interface", "time_unit_s", "wiring")
 Value = TypeVar("Value")
 
 
 def save(network: LiquidNetwork, path: str | Path) -> Path:
     """Write a network to `path` (.safetensors by custom) and return the path. `load` gives it back bit for bit."""
+    if not isinstance(network, LiquidNetwork):
+        raise ValueError(f"network must be a LiquidNetwork, but is {network!r:.80}")
+    path = check_path("path", path)
     tensors: dict[str, npt.NDArray[Any]] = {f"parameters.{name}": value for name, value in network.parameters.items()}
     wiring = network.wiring
     if wiring is not None:
-        tensors |= {f"wiring.{name}": getattr(wiring, name) for name in _LISTS}
+        tensors |= {f"wiring.{name}": getattr(wiring, name) for name in (*_LISTS, *(_GAPS if wiring.gap_count else ()))}
     header = {
         "format_version": FORMAT_VERSION,
         "cell": network.cell,
@@ -66,7 +71,7 @@ def save(network: LiquidNetwork, path: str | Path) -> Path:
 
 def load(path: str | Path) -> LiquidNetwork:
     """The network of a file written by `save`. A missing, damaged or foreign file is a ValueError of one sentence."""
-    if not Path(path).is_file():
+    if not check_path("path", path).is_file():
         raise ValueError(f'"{path}" must be a file written by save, but there is none')
     try:
         with safetensors.safe_open(str(path), framework="numpy") as file:
@@ -103,7 +108,7 @@ def _network(header: Any, tensors: dict[str, npt.NDArray[Any]]) -> LiquidNetwork
             raise ValueError(f"{name} must be {'a text' if name == 'cell' else 'an integer'}, but is {header[name]!r}")
     known = len(parameters)
     if header["wiring"] is not None:
-        known += len(_LISTS)
+        known += len(_LISTS) + len(_GAPS) * any(f"wiring.{name}" in tensors for name in _GAPS)
     if known != len(tensors):
         raise ValueError("it holds tensors that belong neither to the parameters nor to a wiring")
     return LiquidNetwork(
@@ -134,7 +139,8 @@ def _wiring(header: dict[str, Any], tensors: dict[str, npt.NDArray[Any]]) -> Wir
     if not isinstance(content, dict) or set(content) != {"outputs", "layers"} or not isinstance(content["outputs"], int):
         raise ValueError("wiring must hold outputs and layers")
     lists = {}
-    for name, dtype in _LISTS.items():
+    gaps = _GAPS if any(f"wiring.{name}" in tensors for name in _GAPS) else {}
+    for name, dtype in {**_LISTS, **gaps}.items():
         if f"wiring.{name}" not in tensors or tensors[f"wiring.{name}"].dtype != dtype:
             raise ValueError(f"wiring.{name} must be there and be {np.dtype(dtype)}")
         lists[name] = tensors[f"wiring.{name}"]

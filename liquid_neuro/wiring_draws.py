@@ -132,13 +132,17 @@ def random(inputs: int, units: int, sparsity: float, seed: int) -> tuple[Synapse
 def random_fan_in(inputs: int, neurons: int, fan_in: int, sensory_fan_in: int, seed: int) -> tuple[Synapses, Synapses]:
     """Every neuron hears `fan_in` different other neurons and `sensory_fan_in` different inputs."""
     generator = np.random.default_rng(seed)
-    target = np.repeat(np.arange(neurons), fan_in)
-    source = _distinct(generator, neurons, neurons - 1, fan_in).reshape(-1)
-    source = source + (source >= target)  # numbers from `target` on move up by one: no neuron hears itself
-    recurrent = (source, target, generator.choice(_MOSTLY_EXCITATORY, size=len(source)))
-    source = _distinct(generator, neurons, inputs, sensory_fan_in).reshape(-1)
-    target = np.repeat(np.arange(neurons), sensory_fan_in)
-    return recurrent, (source, target, generator.choice(_MOSTLY_EXCITATORY, size=len(source)))
+    heard = _distinct(generator, neurons, neurons - 1, fan_in)
+    heard += heard >= np.arange(neurons)[:, None]  # numbers from the neuron itself on move up by one: no neuron hears itself
+    recurrent = _heard(generator, heard)
+    return recurrent, _heard(generator, _distinct(generator, neurons, inputs, sensory_fan_in))
+
+
+def _heard(generator: np.random.Generator, sources: npt.NDArray[np.int64]) -> Synapses:
+    """The synapses of neurons that hear the sources in their rows (neurons, fan_in), with drawn signs."""
+    neurons, fan_in = sources.shape
+    source, target = sources.reshape(-1).astype(np.int32), np.repeat(np.arange(neurons, dtype=np.int32), fan_in)
+    return source, target, _MOSTLY_EXCITATORY.astype(np.int8)[generator.integers(0, len(_MOSTLY_EXCITATORY), size=len(source))]
 
 
 def _distinct(generator: np.random.Generator, rows: int, size: int, count: int) -> npt.NDArray[np.int64]:
@@ -147,15 +151,19 @@ def _distinct(generator: np.random.Generator, rows: int, size: int, count: int) 
         return np.zeros((rows, 0), dtype=np.int64)
     if 2 * count > size:  # dense: the matrix is no larger than the result
         return np.argsort(generator.random((rows, size)), axis=1)[:, :count].astype(np.int64)
-    drawn = np.sort(generator.integers(0, size, size=(rows, count)), axis=1)
+    drawn = generator.integers(0, size, size=(rows, count))
+    drawn.sort(axis=1)
+    left, bad = np.arange(rows), drawn
     while True:  # redraw what a row already holds; as good as drawing each row until it has `count` different values
-        repeated = np.zeros(drawn.shape, dtype=bool)
-        repeated[:, 1:] = drawn[:, 1:] == drawn[:, :-1]
-        if not repeated.any():
+        repeated = np.zeros(bad.shape, dtype=bool)
+        np.equal(bad[:, 1:], bad[:, :-1], out=repeated[:, 1:])
+        again = repeated.any(axis=1)
+        if not again.any():
             return drawn
-        bad = repeated.any(axis=1)
-        drawn[repeated] = generator.integers(0, size, size=int(repeated.sum()))
-        drawn[bad] = np.sort(drawn[bad], axis=1)
+        left, bad, repeated = left[again], bad[again], repeated[again]
+        bad[repeated] = generator.integers(0, size, size=int(repeated.sum()))
+        bad.sort(axis=1)
+        drawn[left] = bad
 
 
 def _pairs(sources: int, targets: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

@@ -1,6 +1,7 @@
 """The JAX twin equals the reference, its gradients are right, and a fit learns the occupancy task and repeats itself."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ NETWORKS = {
     "ltc 3 unfolds, no maps": liquid_neuro.ltc(SMALL, seed=3, solver=Fused(3), input_mapping="none", output_mapping="none"),
     "ltc mixed": liquid_neuro.ltc(SMALL, seed=4, mixed_memory=True),
     "ltc full": liquid_neuro.ltc(Wiring.fully_connected(3, 6, 2), seed=5),
+    "ltc gaps": liquid_neuro.ltc(replace(SMALL, gap_source=[0, 1, 4], gap_target=[1, 6, 9]), seed=6),
     "cfc default": liquid_neuro.cfc(7, inputs=3, seed=1),
     "cfc no_gate": liquid_neuro.cfc(7, inputs=3, mode="no_gate", seed=2, backbone_layers=2, backbone_units=16),
     "cfc pure": liquid_neuro.cfc(7, inputs=3, mode="pure", seed=3, backbone_layers=0),
@@ -220,3 +222,20 @@ def test_double_precision_stays_inside_its_context():
     with precision(True):
         assert jnp.zeros(1).dtype == jnp.float64
     assert jnp.zeros(1).dtype == jnp.float32
+
+
+def test_gap_junctions_are_trained_and_delays_are_refused():
+    network, (x, _) = NETWORKS["ltc gaps"], _data()
+    with precision(True):
+        loss = lambda parameters: (dynamics_jax.integrate(network, parameters, jnp.asarray(x))[0] ** 2).sum()
+        parameters = {name: jnp.asarray(value) for name, value in network.parameters.items()}
+        gradient = jax.grad(loss)(parameters)["gap_w"]
+        assert gradient.shape == (3,)
+        step = 1e-6
+        for index in range(3):
+            sides = [loss({**parameters, "gap_w": parameters["gap_w"].at[index].add(sign * step)}) for sign in (1, -1)]
+            slope = float(sides[0] - sides[1]) / (2 * step)
+            assert abs(slope - float(gradient[index])) < 1e-6 * max(1.0, abs(slope))  # central differences: their error is about step²
+        delayed = network.with_parameters({"sensory_delay": np.full(network.wiring.sensory_synapse_count, 0.5)})
+        with pytest.raises(ValueError, match=r"sensory_delay must be 0 in a network to be trained, but is up to 0.5; set it to 0"):
+            dynamics_jax.integrate(delayed, parameters, jnp.asarray(x))

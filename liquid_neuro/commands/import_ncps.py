@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from liquid_neuro.commands.shared import Json, Seed, check_output, existing, show, working
+
+if TYPE_CHECKING:
+    from liquid_neuro.network import LiquidNetwork
 
 EXAMPLE = "liquid-neuro import-ncps pilot.safetensors --cell ltc --out pilot_model.safetensors"
 
@@ -25,6 +28,9 @@ def run(
     ] = "lecun_tanh",
     dialect: Annotated[str, typer.Option("--dialect", help="torch or keras: their CfC equations differ.")] = "torch",
     outputs: Annotated[int | None, typer.Option("--outputs", help="Number of outputs, where the checkpoint does not tell.", min=1)] = None,
+    prefix: Annotated[
+        str | None, typer.Option("--prefix", help='Where the liquid part sits in a larger model, e.g. "policy.".', show_default=False)
+    ] = None,
     time_unit_s: Annotated[
         float, typer.Option("--time-unit-s", help="Wall seconds of one model time unit (ncps trains with 1 per sample).")
     ] = 1.0,
@@ -52,6 +58,7 @@ def run(
             activation=activation,
             dialect=dialect,
             outputs=outputs,
+            prefix=prefix,
             time_unit_s=time_unit_s,
         )
         try:
@@ -59,16 +66,19 @@ def run(
         except ValueError as error:  # a loop of neurons without inertia, or a very large network: the import itself is sound
             gap = f"not measured: {error}"
     liquid_neuro.save(network, out)
-    summary = {
-        "model": str(out),
+    show({"model": str(out), **_told(network), "gap_to_exact": gap}, as_json, f"Imported {checkpoint.name}")
+
+
+def _told(network: LiquidNetwork) -> dict[str, object]:
+    """What the import found."""
+    wiring = network.wiring
+    return {
         "cell": network.cell,
         "inputs": network.inputs,
         "units": network.units,
         "outputs": network.outputs,
-        "synapses": network.wiring.synapse_count if network.wiring is not None else None,
-        "sensory_synapses": network.wiring.sensory_synapse_count if network.wiring is not None else None,
+        "synapses": wiring.synapse_count if wiring is not None else None,
+        "sensory_synapses": wiring.sensory_synapse_count if wiring is not None else None,
         "solver": str(network.solver),
         "settings": network.settings,
-        "gap_to_exact": gap,
     }
-    show(summary, as_json, f"Imported {checkpoint.name}")

@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from liquid_neuro.cells.ltc import wiring_of
+from liquid_neuro.cells.ltc import CONSTRAINED, DELAYS, effective, wiring_of
 from liquid_neuro.network import Fused, LiquidNetwork, LTCSettings
 from liquid_neuro.training.cfc_jax import initial_state, integrate_cfc, remember, unless_no_time
+from liquid_neuro.wiring import Wiring
 
 Arrays = Mapping[str, jax.Array]
 
@@ -26,7 +27,8 @@ def integrate(
     """Outputs (batch, time, outputs) and the final state, as `liquid_neuro.integrate` with `parameters` in place of the network's.
 
     x: (batch, time, inputs). timespans: (batch, time) in model units, None for 1. state: (batch, units), the pair (h, c) with mixed memory,
-    None for 0. The floating type is that of x. The exact solver has no twin: ValueError (train `fused` with more sub-steps instead).
+    None for 0. The floating type is that of x. The exact solver has no twin: ValueError (train `fused` with more sub-steps instead), nor
+    have synaptic delays.
     """
     if network.cell == "cfc":
         return integrate_cfc(network, parameters, x, timespans, state)
@@ -34,6 +36,9 @@ def integrate(
         raise ValueError(
             f"network.solver must be Fused to be trained, but is {network.solver}; use with_solver(Fused(24)), a close approximation"
         )
+    if effective(network).has_delays:
+        name = next(name for name in DELAYS if (network.parameters.get(name, np.zeros(1)) > 0).any())
+        raise ValueError(f"{name} must be 0 in a network to be trained, but is up to {network.parameters[name].max():.6g}; set it to 0")
     return _integrate_ltc(network, parameters, x, timespans, state)
 
 
@@ -47,7 +52,7 @@ def positive(network: LiquidNetwork, parameters: Arrays) -> dict[str, jax.Array]
     assert isinstance(network.settings, LTCSettings)
     result = dict(parameters)
     if network.settings.softplus:
-        result.update({name: jax.nn.softplus(parameters[name]) for name in ("w", "sensory_w", "cm", "gleak")})
+        result.update({name: jax.nn.softplus(parameters[name]) for name in CONSTRAINED if name in parameters})
     return result
 
 
@@ -55,6 +60,12 @@ def _scatter(target: np.ndarray[Any, Any], units: int, w: jax.Array, erev: jax.A
     """(synapses, 2 · units): open gates to the sums of conductance and driven conductance."""
     rows = one_hot(target, units, w.dtype)
     return jnp.concatenate([rows * w[:, None], rows * (w * erev)[:, None]], axis=1)
+
+
+def _couplings(wiring: Wiring, units: int, gap_w: jax.Array) -> jax.Array:
+    """(units, units): the symmetric matrix of the conductances of gap junctions."""
+    one_way = one_hot(wiring.gap_source, units, gap_w.dtype).T @ (one_hot(wiring.gap_target, units, gap_w.dtype) * gap_w[:, None])
+    return one_way + one_way.T
 
 
 def _integrate_ltc(
@@ -72,6 +83,7 @@ def _integrate_ltc(
     sensory_scatter = _scatter(wiring.sensory_target, units, p["sensory_w"], p["sensory_erev"])
     sensory = jax.nn.sigmoid(p["sensory_sigma"] * (u @ sensory_gather - p["sensory_mu"])) @ sensory_scatter
     held = sensory + jnp.concatenate([p["gleak"] + epsilon, p["gleak"] * p["vleak"]])  # (batch, time, 2 units)
+    couplings = _couplings(wiring, units, p["gap_w"]) if wiring.gap_count else None
     spans = jnp.ones(x.shape[:2], x.dtype) if timespans is None else jnp.asarray(timespans, x.dtype)
 
     def sample(carry: tuple[jax.Array, jax.Array | None], row: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
@@ -81,6 +93,7 @@ def _integrate_ltc(
         for _ in range(unfolds):
             gates = jax.nn.sigmoid(p["sigma"] * (v @ gather - p["mu"]))
             sums = gates @ scatter + constant
+            sums = sums if couplings is None else sums + jnp.concatenate([jnp.broadcast_to(couplings.sum(0), v.shape), v @ couplings], 1)
             weight = p["cm"] + h * sums[:, :units]  # not divided by h, which may be 0
             v = jnp.where(weight > 0, (p["cm"] * v + h * sums[:, units:]) / jnp.where(weight > 0, weight, 1), v)
         new = (v, memory) if timespans is None else unless_no_time(dt, (v, memory), carry)

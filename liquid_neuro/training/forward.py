@@ -59,7 +59,7 @@ def structure_key(network: LiquidNetwork) -> str:
     parts = [network.cell, network.inputs, network.units, network.outputs, network.settings, str(network.solver), shapes]
     digest = hashlib.sha256(repr(parts).encode())
     if network.wiring is not None:
-        for name in ("source", "target", "sensory_source", "sensory_target"):
+        for name in ("source", "target", "sensory_source", "sensory_target", "gap_source", "gap_target"):
             digest.update(getattr(network.wiring, name).tobytes() + b"|")
         digest.update(repr(network.wiring.layers).encode())
     return digest.hexdigest()

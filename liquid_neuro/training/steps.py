@@ -11,12 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from liquid_neuro.cells.ltc import CONSTRAINED
 from liquid_neuro.network import LiquidNetwork
 from liquid_neuro.tasks import Split, Task
 from liquid_neuro.training.forward import Arrays, Forward
 
 BLOCK = 512  # windows per call when scoring
-NON_NEGATIVE = ("w", "sensory_w", "cm", "gleak")
+NON_NEGATIVE = CONSTRAINED
 HEAD_WEIGHTS = ("ff1.weight", "ff2.weight", "time_a.weight", "time_b.weight")
 SCHEDULES = {
     "cosine": lambda rate, steps: optax.cosine_decay_schedule(rate, steps),
