@@ -1,140 +1,117 @@
-"""The event-driven engine of LTC networks: prepares the kernels' arrays, runs them, and packs the recording."""
+"""The event-driven engines of LTC networks: they run the kernels' machines over a plan and pack the recording.
+
+What the run's error is, tolerances.py tells.
+"""
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from event_sim import bounds
-from event_sim.events import FloatArray
-from event_sim.interrupts import interruptible, pieces
-from event_sim.ltc_arrays import DEFAULT_UNFOLDS, Log, algebraic_levels, clocked_operations, neurons_of, segments_of, synapses_by_source
+from event_sim.events import FloatArray, IntArray
+from event_sim.interrupts import Watch, interruptible, looks, pieces
+from event_sim.keeping import Latest
+from event_sim.ltc_arrays import DEFAULT_UNFOLDS, clocked_operations, curved_segments_of, fan_out, segments_of
+from event_sim.ltc_machines import ExactMachine, FusedMachine, changes_of
 from event_sim.plan import ContinuousPlan, SampledPlan
-from event_sim.recording import EVENT_TYPE, Recording, ordered_events
-from liquid_neuro.cells import lstm, ltc
+from event_sim.recording import Recording, ordered_events
+from liquid_neuro.cells import ltc
 from liquid_neuro.network import Fused
 
 PARTS = 1 << 20  # of a run in continuous time, in pieces of which it can be interrupted
-EVENT_LIMIT = 2_000_000  # events of one neuron between two inputs
 
 
-def run_fused_events(plan: SampledPlan, quantum: FloatArray, progress: bool) -> Recording:
-    """The recording of an event-driven run under a Fused solver. quantum: (units,) >= 0; 0 sends every change."""
-    from event_sim.kernels import ltc_fused as kernel
-
+def run_fused_events(plan: SampledPlan, quantum: FloatArray, progress: bool, watch: Watch | None = None) -> Recording:
+    """The recording of an event-driven run under a Fused solver. quantum: (units,) >= 0; 0 sends every change. watch: see interrupts.py."""
     started = time.perf_counter()
-    values, units, solver = ltc.effective(plan.network), plan.network.units, plan.network.solver
+    machine = FusedMachine(plan.network, quantum, plan.start)
+    values, solver, held = machine.values, plan.network.solver, machine.levels
     assert isinstance(solver, Fused)
-    unfolds = solver.unfolds
-    synapses = synapses_by_source(values, plan.start.state, plan.start.inputs)
-    neurons = neurons_of(kernel.NEURON, values, plan.start.state, quantum, synapses, values.epsilon)
-    neurons["ratio"], neurons["due"] = 1.0, kernel.NEVER
-    samples, changes = _on_samples(plan, values, unfolds)
-    head, carried = np.full(kernel.RING, -1, dtype=np.int64), np.zeros(1, dtype=kernel.PROGRESS)
-    states, counts = np.empty((plan.samples + 1, units)), np.zeros(units, dtype=np.int64)
-    states[0], memory = plan.start.state, plan.start.memory
-    log, at, done = Log(kernel.EVENT, 2 * unfolds * units), carried[0], 0
-
-    def run(begin: int, end: int, look_at_all: bool) -> None:
-        while begin < end:
-            room = log.reserve(int(at["events"]), unfolds * units)
-            begin = kernel.run_fused(
-                begin, end, unfolds, look_at_all, neurons, *synapses[0], *synapses[1], samples, changes, head, carried, states, room, counts
-            )  # fmt: skip
-
+    keep = plan.kept
+    states, done, latest = np.empty((plan.samples + 1, len(keep.columns))), 0, Latest(keep, machine)
+    states[0] = plan.start.state[keep.columns]
+    heard_by = fan_out(values)
+    look = looks(watch, lambda: int(machine.counts @ heard_by[: values.units]), plan.samples)
     with interruptible() as stopped:
-        for begin, done in pieces(plan.samples, progress, "simulating", stopped):
-            if values.lstm is None or memory is None:
-                run(begin, done, False)
-                continue
-            for sample in range(begin, done):
-                here = slice(sample, sample + 1)
-                if plan.timespans[sample] == 0.0:  # the memory rests too
-                    states[sample + 1] = states[sample]
-                    continue
-                recalled, after = lstm.step(values.lstm, plan.levels[here], states[here], memory[None])
-                neurons["value"], neurons["at"], memory = recalled[0], at["now"], after[0]
-                run(sample, sample + 1, True)
+        for begin, done in pieces(plan.samples, progress, "simulating", stopped, look):
+            here = slice(begin, done)
+            boundaries_s, rows = plan.boundaries_s[begin : done + 1], states[begin : done + 1]
+            machine.run(boundaries_s, plan.lengths_s[here], plan.timespans[here], plan.levels[here], rows, keep.columns)
+            latest.take()
     interrupted, plan, states = done < plan.samples, plan.shortened(done), states[: done + 1]
-    output = ltc.output(values, states)
-    errors = bounds.ltc_errors(values, quantum, plan.start.state, states[:-1], plan.levels, *plan.level_range())
+    output, state, memory, events = ltc.output(values, states), machine.state.copy(), machine.memory, latest.events()
+    final = plan.final(state if memory is None else (state, memory))
     return Recording(
         engine="event",
         state=states,
+        state_units=keep.columns[:0] if keep.whole else keep.columns,
         state_times_s=plan.boundaries_s,
         output_samples=output[1:],
         output_initial=output[0],
-        final=plan.final(states[-1].copy() if memory is None else (states[-1].copy(), memory)),
-        events=ordered_events(log.array[: at["events"]]),
-        event_counts=counts,
+        final=replace(final, carried=machine.carried()),
+        events=ordered_events(events),
+        events_dropped=latest.dropped,
+        event_counts=machine.counts,
         input_event_counts=plan.event_counts,
-        neuron_synaptic_operations=int(at["operations"]),
-        stored_synaptic_operations=int(at["operations"] + at["sensory_operations"]),
-        clocked_synaptic_operations=clocked_operations(values, unfolds, plan.samples),
-        **_told(errors, quantum),
+        **_operations(heard_by, machine.counts, changes_of(held, plan.levels)[1]),
+        clocked_synaptic_operations=clocked_operations(values, solver.unfolds, plan.samples),
+        quantum=quantum,
+        error_bound=np.inf,
         interrupted=interrupted,
         seconds=time.perf_counter() - started,
     )
 
 
-def run_exact_events(plan: ContinuousPlan, quantum: FloatArray, progress: bool) -> Recording:
-    """The recording of an event-driven run of the differential equation. quantum: (units,) > 0.
+def run_exact_events(plan: ContinuousPlan, quantum: FloatArray, progress: bool, order: int = 1, watch: Watch | None = None) -> Recording:
+    """The recording of an event-driven run of the differential equation. quantum: (units,) > 0. Its events list values without slopes.
 
     ValueError where neurons without inertia form a circle, and where a neuron sends without end.
     """
-    from event_sim.kernels import ltc_exact as kernel
-
     started = time.perf_counter()
-    network, values, unit_s = plan.network, ltc.effective(plan.network), plan.network.time_unit_s
-    units = network.units
-    algebraic_levels(values, network.labels)  # refuses circles of neurons without inertia
-    synapses = synapses_by_source(values, plan.start.state, plan.start.inputs)
-    neurons = neurons_of(kernel.EXACT_NEURON, values, plan.start.state, quantum, synapses, 0.0)
-    begin, end = plan.start_s / unit_s, plan.end_s / unit_s
-    neurons["at"], neurons["due"], neurons["place"] = begin, np.inf, np.arange(units)
-    neurons["output"] = np.arange(units) < network.outputs
-    changes = continuous_changes(plan, values)
-    heap, record, carried = np.arange(units), plan.record_s / unit_s, np.zeros(1, dtype=kernel.EXACT_PROGRESS)
-    states, counts, at = np.empty((len(record), units)), np.zeros(units, dtype=np.int64), carried[0]
-    log, courses = Log(EVENT_TYPE, units), Log(kernel.COURSE, 2 * units)
-    part = 0
+    network, unit_s = plan.network, plan.network.time_unit_s
+    length_s = plan.end_s - plan.start_s
+    machine = ExactMachine(network, quantum, plan.start, plan.start_s, order=order, recorded=True, length_s=length_s)
+    values, begin, end = machine.values, machine.begin, plan.end_s / unit_s
+    changes = machine.changes(plan.time_s, plan.channel, plan.value, plan.start.inputs)
+    record, keep = plan.record_s / unit_s, plan.kept
+    states, part, to, latest = np.empty((len(record), len(keep.columns))), 0, begin, Latest(keep, machine)
+    heard_by = fan_out(values)
+    look = looks(watch, lambda: int(machine.counts @ heard_by[: values.units]), PARTS)
     with interruptible() as stopped:
-        for _, part in pieces(PARTS, progress, "simulating", stopped):
-            to, status = end if part == PARTS else begin + (end - begin) * (part / PARTS), kernel.NO_ROOM
-            while status == kernel.NO_ROOM:
-                rooms = log.reserve(int(at["events"]), 1), courses.reserve(int(at["courses"]), units)
-                status = kernel.run_exact(
-                    to, EVENT_LIMIT, begin, heap, neurons, *synapses[0], *synapses[1], changes, record, carried, states, *rooms, counts
-                )  # fmt: skip
-            if status == kernel.TOO_MANY:
-                refuse_endless(network.labels[at["culprit"]], float(log.array["time_s"][at["events"] - 1]) * unit_s)
+        for _, part in pieces(PARTS, progress, "simulating", stopped, look):
+            to = end if part == PARTS else begin + (end - begin) * (part / PARTS)
+            machine.run(to, changes, record, states, keep.columns)
+            latest.take()
+    at = machine.progress[0]
     if part < PARTS:
-        plan = plan.shortened(to * unit_s if part else plan.start_s, int(at["record"]), int(at["change"]))
+        changed = int(np.searchsorted(plan.time_s / unit_s, to, side="right")) if part else 0
+        plan = plan.shortened(to * unit_s if part else plan.start_s, int(at["record"]), changed)
         states = states[: len(plan.record_s)]
-        kernel.values_at(neurons, plan.end_s / unit_s, states[-1])
-    events = log.array[: at["events"]].copy()
-    events["time_s"] *= unit_s
-    segments = segments_of(courses.array[: at["courses"]], network.outputs, unit_s)
-    output = ltc.output(values, states)
-    errors = bounds.ltc_errors(values, quantum, plan.start.state, states, plan.levels_at(plan.record_s), *plan.level_range())
+        states[-1] = machine.values_at(to)[keep.columns]
+    final, output = plan.final(states[-1].copy() if keep.whole else machine.values_at(to)), ltc.output(values, states)
+    machine.levels = final.inputs.copy() if part else machine.levels
+    courses, events = machine.courses.array[: int(at["courses"])], latest.events()
+    segments = segments_of(courses, network.outputs, unit_s) if order == 1 else curved_segments_of(courses, values, unit_s)
     return Recording(
         engine="event",
         state=states,
+        state_units=keep.columns[:0] if keep.whole else keep.columns,
         state_times_s=plan.record_s,
         output_samples=output[1 : 1 + plan.samples],
         output_initial=output[0],
-        final=plan.final(states[-1].copy()),
+        final=replace(final, carried=machine.carried(to)),
         events=ordered_events(events),
-        event_counts=counts,
+        events_dropped=latest.dropped,
+        event_counts=machine.counts,
         input_event_counts=plan.event_counts,
-        neuron_synaptic_operations=int(at["operations"]),
-        stored_synaptic_operations=int(at["operations"] + at["sensory_operations"]),
+        **_operations(heard_by, machine.counts, changes["channel"][: int(at["change"])]),
         clocked_synaptic_operations=clocked_operations(values, DEFAULT_UNFOLDS, len(plan.record_s) - 1),
-        **_told(errors, quantum),
-        output_segments=segments,
+        quantum=quantum,
+        error_bound=np.inf,
+        output_segments=() if latest.dropped else segments,
         output_gain=values.output_w,
         output_offset=values.output_b,
         interrupted=part < PARTS,
@@ -142,37 +119,7 @@ def run_exact_events(plan: ContinuousPlan, quantum: FloatArray, progress: bool) 
     )
 
 
-def _told(errors: bounds.Errors, quantum: FloatArray) -> dict[str, Any]:
-    """What a recording tells of a run's error."""
-    return {"error_bound": errors.bound, "error_bound_kind": errors.kind, "error_estimate": errors.estimate, "quantum": quantum}
-
-
-def _on_samples(plan: SampledPlan, values: ltc.LTCValues, unfolds: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """The samples and their changes of (mapped) levels as the kernel reads them."""
-    from event_sim.kernels import ltc_fused as kernel
-
-    first, channel, level = plan.changes()
-    samples = np.zeros(plan.samples + 1, dtype=kernel.SAMPLE)
-    samples["step"][:-1], samples["start_s"], samples["step_s"][:-1] = plan.timespans / unfolds, plan.boundaries_s, plan.lengths_s / unfolds
-    samples["first_change"] = first
-    changes = np.zeros(len(channel), dtype=kernel.CHANGE)
-    changes["channel"], changes["level"] = channel, level * values.input_w[channel] + values.input_b[channel]
-    return samples, changes
-
-
-def continuous_changes(plan: ContinuousPlan, values: ltc.LTCValues) -> npt.NDArray[Any]:
-    """The changes of (mapped) levels in model time as the kernel reads them."""
-    from event_sim.kernels.ltc_exact import EXACT_CHANGE
-
-    changes = np.zeros(len(plan.time_s), dtype=EXACT_CHANGE)
-    changes["time"], changes["channel"] = plan.time_s / plan.network.time_unit_s, plan.channel
-    changes["level"] = plan.value * values.input_w[plan.channel] + values.input_b[plan.channel]
-    return changes
-
-
-def refuse_endless(label: str, time_s: float) -> None:
-    """ValueError naming the neuron that sent more than EVENT_LIMIT events between two inputs."""
-    raise ValueError(
-        f"a neuron must send at most {EVENT_LIMIT} events between two inputs, but {label} sent more by {time_s:g} s; "
-        "use a larger quantum or tolerance, or look for an oscillation through neurons with a very small cm"
-    )
+def _operations(heard_by: IntArray, counts: IntArray, channels: IntArray) -> dict[str, Any]:
+    """What a recording tells of synaptic operations, from fan-outs, events per neuron and the channels of all changes of levels."""
+    own, units = int(counts @ heard_by[: len(counts)]), len(counts)
+    return {"neuron_synaptic_operations": own, "stored_synaptic_operations": own + int(heard_by[units:][channels].sum())}

@@ -12,6 +12,7 @@ from event_sim.events import FloatArray, IntArray
 from event_sim.plan import Start
 from liquid_neuro.cells import cfc
 
+NEVER_TAKEN = 1 << 62  # increments: sums are taken anew at once
 ACTIVATIONS = ("lecun_tanh", "tanh", "relu", "silu", "gelu")  # in the order of the kernel's numbers
 
 
@@ -41,6 +42,7 @@ def cfc_arrays(values: cfc.CfCValues, quantum: FloatArray, start: Start) -> CfCA
             sources = [(builder.add(ACTIVATIONS.index(values.activation), [(weight, bias)], products, sources, -1), len(bias))]
         states.append(builder.add(_kind(values), list(layer.heads.values()), _products(layer), sources, layer.start))
     arrays = builder.arrays()
+    arrays.stages["increments"] = NEVER_TAKEN  # a backbone layer has a value before anything that it hears has changed
     signals = arrays.signals
     signals["quantum"] = quantum.min() if len(quantum) else 0.0
     signals["value"][: values.inputs] = start.inputs

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from event_sim import bounds
+from event_sim.cfc_machine import CfCMachine
 from event_sim.events import BOUNDARY_TOLERANCE, EventStream, FloatArray, IntArray
-from event_sim.live_machines import CfCMachine, ExactMachine, FusedMachine
+from event_sim.ltc_machines import ExactMachine, FusedMachine
 from event_sim.plan import effective_changes, start_of
-from event_sim.recording import FinalState
+from event_sim.recording import FinalState, ordered_events
 from liquid_neuro.cells import cfc, ltc
 from liquid_neuro.network import Exact, LiquidNetwork
 
@@ -28,16 +29,18 @@ def open(
     initial: Any = None,
     sample_s: float | None = None,
     start_s: float = 0.0,
+    order: int = 1,
 ) -> LiveStream:
     """A live, event-driven run of a float network from time start_s on.
 
     quantum, initial: as in `simulate`. Without a quantum it is chosen once from `tolerance`, because what was sent cannot be taken back:
     `simulate`'s second run with a finer quantum has no counterpart here; see `error_estimate`.
     sample_s: the sample clock, which sampled solvers need (boundaries at start_s + k sample_s); none under the exact solver.
+    order: as in `simulate`.
     """
     if not isinstance(network, LiquidNetwork):
         raise ValueError(f"`network` must be a LiquidNetwork, but is {type(network).__name__}; chips run whole streams, see simulate")
-    return LiveStream(network, quantum, tolerance, initial, sample_s, start_s)
+    return LiveStream(network, quantum, tolerance, initial, sample_s, start_s, order)
 
 
 class LiveStream:
@@ -47,10 +50,12 @@ class LiveStream:
     """
 
     def __init__(
-        self, network: LiquidNetwork, quantum: npt.ArrayLike | None, tolerance: float, initial: Any, sample_s: float | None, start_s: float
-    ) -> None:
-        from event_sim.engines import quantum_of
+        self, network: LiquidNetwork, quantum: npt.ArrayLike | None, tolerance: float, initial: Any, sample_s: float | None, start_s: float,
+        order: int,
+    ) -> None:  # fmt: skip
+        from event_sim.engines import order_of, quantum_of
 
+        order_of(network, order)
         exact = isinstance(network.solver, Exact)
         if exact == (sample_s is not None):
             raise ValueError(
@@ -67,7 +72,7 @@ class LiveStream:
         start = start_of(network, initial, keep_levels=True)
         self._levels, self._pushed_s, self._samples = start.inputs.copy(), self.time_s, 0
         self._pending: list[tuple[float, int, float]] = []
-        self._exact = ExactMachine(network, self.quantum, start, self.start_s) if exact else None
+        self._exact = ExactMachine(network, self.quantum, start, self.start_s, order=order) if exact else None
         sampled = CfCMachine if network.cell == "cfc" else FusedMachine
         self._sampled = None if exact else sampled(network, self.quantum, start)
 
@@ -91,7 +96,9 @@ class LiveStream:
     def final(self) -> FinalState:
         """Where the run stands: initial= of `simulate` or `open` to go on from there."""
         state, memory = self.state(), None if self._sampled is None else self._sampled.memory
-        return FinalState(self.time_s, state if memory is None else (state, memory.copy()), self._levels.copy())
+        carried = self._machine.carried(self.time_s / self.network.time_unit_s)
+        whole = state if memory is None else (state, memory.copy())
+        return FinalState(self.time_s, whole, self._levels.copy(), carried=carried, network=self.network.fingerprint)
 
     def push(self, time_s: float, channel: int, value: float) -> None:
         """Set the level of a channel from time_s on. Times must not go back, nor lie before the time advanced to."""
@@ -120,7 +127,7 @@ class LiveStream:
             time_s, channel, value = self._columns(due)
             changes = effective_changes(time_s, channel, value, self._levels)
             self._levels[channel] = value  # NumPy assigns in order: the last one wins
-            return self._exact.run(self.time_s, *changes)
+            return self._exact.run_before(self.time_s, *changes)
         return self._run_samples()
 
     def state(self, time_s: float | None = None) -> FloatArray:
@@ -167,7 +174,10 @@ class LiveStream:
             levels[number] = self._levels
         self._pending, self._samples = self._pending[waiting:], first + count
         boundaries = np.asarray(self.start_s + self.sample_s * np.arange(first, first + count + 1), dtype=np.float64)
-        return self._sampled.run(boundaries, self.sample_s, levels)
+        lengths, spans = np.full(count, self.sample_s), np.full(count, self.sample_s / self.network.time_unit_s)
+        self._sampled.clear()
+        self._sampled.run(boundaries, lengths, spans, levels, np.empty((count + 1, self.network.units)))
+        return ordered_events(self._sampled.events)
 
     def _sample_of(self, time_s: float) -> int:
         assert self.sample_s is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp, log
+from math import exp, inf, log
 
 import numpy as np
 
@@ -13,19 +13,38 @@ from liquid_neuro.cells.functions import sigmoid
 Event = tuple[float, int, float]
 
 
-def sums(values: ltc.LTCValues, sent: np.ndarray, x: np.ndarray, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
-    """Conductance and driven conductance of every neuron when neurons sent `sent` and inputs are x."""
+class Past:
+    """What was sent, for synapses that hear it later."""
+
+    def __init__(self, before: np.ndarray) -> None:
+        self.rows = [(-inf, before.copy())]
+
+    def send(self, time: float, values: np.ndarray) -> None:
+        self.rows.append((time, values.copy()))
+
+    def heard(self, now: float, delay: np.ndarray, source: np.ndarray) -> list[float]:
+        """Per synapse what its source had sent a delay before now."""
+        return [next(row[s] for time, row in reversed(self.rows) if time + d <= now) for d, s in zip(delay, source)]
+
+    def next_arrival(self, now: float, delay: np.ndarray) -> float:
+        """When a synapse hears of something next, after now."""
+        return min((time + d for time, _ in self.rows for d in set(delay.tolist()) if time + d > now), default=inf)
+
+
+def sums(
+    values: ltc.LTCValues, heard: list[float], inputs_heard: list[float], sent: np.ndarray, epsilon: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Conductance and driven conductance of every neuron when its synapses hear this, and its gap junctions what neurons sent."""
     conductance, driven = values.gleak + epsilon, values.gleak * values.vleak
-    u = values.input_w * x + values.input_b
-    recurrent = zip(values.source, values.target, values.w, values.sigma, values.mu, values.erev)
-    sensory = zip(
-        values.sensory_source, values.sensory_target, values.sensory_w, values.sensory_sigma, values.sensory_mu, values.sensory_erev
-    )
-    for level, synapses in ((sent, recurrent), (u, sensory)):
-        for source, target, w, sigma, mu, erev in synapses:
-            gate = w * float(sigmoid(sigma * (level[source] - mu)))
-            conductance[target] += gate
-            driven[target] += gate * erev
+    recurrent = zip(heard, values.target, values.w, values.sigma, values.mu, values.erev)
+    sensory = zip(inputs_heard, values.sensory_target, values.sensory_w, values.sensory_sigma, values.sensory_mu, values.sensory_erev)
+    for level, target, w, sigma, mu, erev in (*recurrent, *sensory):
+        gate = w * float(sigmoid(sigma * (level - mu)))
+        conductance[target] += gate
+        driven[target] += gate * erev
+    for source, target, w in zip(values.gap_source, values.gap_target, values.gap_w):
+        conductance[target] += w
+        driven[target] += w * sent[source]
     return conductance, driven
 
 
@@ -35,15 +54,21 @@ def fused_events(network: LiquidNetwork, x: np.ndarray, timespans: np.ndarray, q
     assert isinstance(network.solver, Fused)
     unfolds = network.solver.unfolds
     v, sent = np.zeros(network.units), np.zeros(network.units)
+    past, inputs = Past(sent), Past(values.input_b)
     states, events, start = [v.copy()], [], 0.0
     for row, span in zip(x, timespans):
         h = span / unfolds
+        inputs.send(start, values.input_w * row + values.input_b)
         for step in range(unfolds if span > 0 else 0):
+            now = start + step * h
             for unit in range(network.units):
                 if v[unit] != sent[unit] and abs(v[unit] - sent[unit]) >= quantum:
                     sent[unit] = v[unit]
-                    events.append((start + step * h, unit, v[unit]))
-            conductance, driven = sums(values, sent, row, values.epsilon)
+                    events.append((now, unit, v[unit]))
+            past.send(now, sent)
+            heard = past.heard(now + 1e-6 * h, values.delay, values.source)
+            inputs_heard = inputs.heard(now + 1e-6 * h, values.sensory_delay, values.sensory_source)
+            conductance, driven = sums(values, heard, inputs_heard, sent, values.epsilon)
             v = (values.cm * v + h * driven) / (values.cm + h * conductance)
         states.append(v.copy())
         start += span
@@ -55,22 +80,32 @@ def exact_events(
 ) -> tuple[np.ndarray, list[Event]]:
     """(state at the end, events) of the quantised-state method. changes: (time, all levels from then on)."""
     values = ltc.effective(network)
-    v, sent, x, now, events = np.zeros(network.units), np.zeros(network.units), np.zeros(network.inputs), 0.0, []
-    pending = [*changes, (until, x)]
+    v, sent, now, events = np.zeros(network.units), np.zeros(network.units), 0.0, []
+    past, inputs = Past(sent), Past(values.input_b)
+    pending = [*changes, (until, np.zeros(network.inputs))]
     while pending:
-        conductance, driven = sums(values, sent, x, 0.0)
+        heard = past.heard(now, values.delay, values.source)
+        inputs_heard = inputs.heard(now, values.sensory_delay, values.sensory_source)
+        conductance, driven = sums(values, heard, inputs_heard, sent, 0.0)
         target = np.where(conductance > 0, driven / np.where(conductance > 0, conductance, 1.0), v)
         due = [_crossing(values.cm[i], conductance[i], target[i], v[i], sent[i], quantum) for i in range(network.units)]
         first = int(np.argmin(due))
-        step = min(due[first], pending[0][0] - now)
+        arrival = min(past.next_arrival(now, values.delay), inputs.next_arrival(now, values.sensory_delay))
+        upcoming = min(pending[0][0], arrival)
+        step = min(due[first], upcoming - now)
         decay = [0.0 if cm == 0 else exp(-step * g / cm) for cm, g in zip(values.cm, conductance)]
-        v, now = target + (v - target) * decay, now + step
-        if due[first] < step or (due[first] == step and now < pending[0][0]):
+        v = target + (v - target) * decay
+        if due[first] < upcoming - now:
+            now += step
             level = sent[first] + np.copysign(quantum, target[first] - sent[first])
             v[first] = sent[first] = v[first] if values.cm[first] == 0 else level
+            past.send(now, sent)
             events.append((now, first, v[first]))
-        else:
+        elif pending[0][0] <= arrival:
             now, x = pending.pop(0)
+            inputs.send(now, values.input_w * x + values.input_b)
+        else:
+            now = arrival
     return v, events
 
 

@@ -126,7 +126,7 @@ def test_a_bound_is_derived_where_the_network_does_not_amplify() -> None:
         assert run.error_bound < 0.05
         error = np.abs(run.state[1:] - trajectory(network, x, 0.5).states[0]).max()
         assert error <= run.error_bound
-    assert simulate(networks.ncp19(), EventStream.from_samples(walk(3, 32), sample_s=1.0), engine="event").error_bound_kind == "estimate"
+    assert simulate(networks.ncp19(), EventStream.from_samples(walk(3, 32), sample_s=1.0), engine="event").error_bound_kind == "confirmed"
 
 
 def test_tolerance_chooses_the_quantum() -> None:
@@ -322,14 +322,65 @@ def test_loops_of_neurons_without_inertia_are_refused_by_name() -> None:
 
 
 def test_a_neuron_that_sends_without_end_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from event_sim import asynchronous
+    from event_sim import ltc_machines
 
-    monkeypatch.setattr(asynchronous, "EVENT_LIMIT", 10)
-    with pytest.raises(ValueError, match=r"at most 10 events between two inputs, but motor_0 sent more by"):
-        simulate(loose_pair(1.0, 1.0), nothing(), until=10.0, quantum=0.01)
+    monkeypatch.setattr(ltc_machines, "EVENT_LIMIT", 10)
+    for order in (1, 2):
+        with pytest.raises(ValueError, match=r"at most 10 events in 0\.2 s, but motor_[01] sent more by .* use a larger quantum"):
+            simulate(loose_pair(1.0, 1.0), nothing(), until=10.0, quantum=0.01 if order == 1 else 1e-8, order=order)
+    slow = simulate(loose_pair(100.0, 100.0), nothing(), until=500.0, quantum=0.05)  # as many, over a longer time
+    assert slow.event_counts.tolist() == [19, 19]
+
+
+def test_sums_beyond_the_range_of_numbers_are_refused_by_name() -> None:
+    for network in (networks.l4(), networks.l4(solver=Exact())):
+        huge = network.with_parameters({"w": np.where(network.wiring.target == 2, 1e200, network.parameters["w"])})
+        with pytest.raises(ValueError, match=r"must stay below 1e\+150, but the sum of those of unknown_1 can be [0-9.]+e\+200"):
+            simulate(huge, EventStream.from_samples(walk(3, 2), sample_s=1.0), engine="event", quantum=1e-3)
+
+
+def spiral(cm: float) -> LiquidNetwork:
+    """Two neurons that switch each other, one of them the wrong way: they spiral into (0.3, 0.7), ever faster."""
+    parameters = {"cm": [cm, cm], "gleak": [1.0, 1.0], "vleak": [0.5, 0.5], "w": [5.0, 5.0], "sigma": [1e6, 1e6], "mu": [0.3, 0.7]}
+    parameters |= {"erev": [1.0, 0.0]} | {f"sensory_{name}": [] for name in ("w", "sigma", "mu", "erev")}
+    wiring = Wiring.from_adjacency([[0, 1], [-1, 0]], np.zeros((0, 2)), 1)
+    return LiquidNetwork("ltc", 0, 2, 1, parameters, LTCSettings(softplus=False), Exact(), wiring)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("cm", [1.0, 1e-12, 1e-100, 1e-310])
+def test_near_zero_capacitance_and_huge_gain_neither_hang_nor_lose_accuracy(cm: float, order: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from event_sim import ltc_machines
+
+    monkeypatch.setattr(ltc_machines, "EVENT_LIMIT", 20_000)
+    if cm == 1.0:
+        run = simulate(spiral(cm), nothing(0), until=20.0, quantum=1e-3, order=order, initial=[0.2, 0.9])
+        np.testing.assert_allclose(run.state[-1], [0.3, 0.7], rtol=0, atol=0.05)  # a gain of 1e6 makes much of a quantum
+        return
+    with pytest.raises(ValueError, match=r"but (motor|unknown)_0 sent more by"):
+        simulate(spiral(cm), nothing(0), until=1.0, quantum=1e-3, order=order, initial=[0.2, 0.9])
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_simultaneous_crossings_of_many_neurons(order: int) -> None:
+    units = 20
+    wiring = Wiring.from_adjacency(1 - np.eye(units, dtype=int), np.ones((1, units)), units)
+    network = liquid_neuro.ltc(wiring, seed=1, solver="exact")
+    equal = {name: np.full_like(value, value.flat[0]) for name, value in network.parameters.items()}
+    run = simulate(network.with_parameters(equal), EventStream([0.0, 1.0], [0, 0], [1.0, 0.2]), until=3.0, quantum=1e-2, order=order)
+    assert np.ptp(run.state[-1]) < 5e-2  # neurons that are alike stay together, however ties are broken
+    alone = simulate(network.with_parameters(equal), EventStream([0.0, 1.0], [0, 0], [1.0, 0.2]), until=3.0, quantum=1e-4, order=order)
+    assert np.abs(run.state[-1] - alone.state[-1]).max() < 5e-2
 
 
 def test_quantum_for_refuses_nonsense() -> None:
     with pytest.raises(ValueError, match="`tolerance` must be a positive number, but is 0"):
         bounds.quantum_for(0.0, 3)
     assert ltc.effective(networks.l4()).units == 4
+
+
+def test_a_backbone_at_rest_has_its_biases_from_the_first_sample() -> None:
+    network = liquid_neuro.cfc(6, 2, seed=3, backbone_layers=2, backbone_units=5, activation="relu")
+    network = network.with_parameters({name: np.abs(array) for name, array in network.parameters.items()})
+    run = simulate(network, EventStream.from_samples(np.zeros((4, 2)), sample_s=1.0), quantum=0.0)
+    np.testing.assert_allclose(run.state[1:], trajectory(network, np.zeros((4, 2))).states[0], rtol=0, atol=1e-12)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
 
 import networks
 import numpy as np
@@ -107,15 +106,6 @@ def test_clocks_of_live_runs() -> None:
         event_sim.open(None)  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def plain_ctrl_c() -> Iterator[None]:
-    """SIGINT as Python leaves it: other libraries that a test run loads (Brian2) install handlers of their own."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("plain_ctrl_c")
 @pytest.mark.parametrize("kind", ["fused", "exact", "cfc", "ltc with memory"])
 def test_ctrl_c_returns_what_was_simulated(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network = networks.l4(solver=Exact()) if kind == "exact" else KINDS[kind]()
@@ -151,7 +141,6 @@ def test_ctrl_c_returns_what_was_simulated(kind: str, monkeypatch: pytest.Monkey
     np.testing.assert_allclose(rest.state[-1], whole.state[-1], rtol=0, atol=2e-2)
 
 
-@pytest.mark.usefixtures("plain_ctrl_c")
 def test_other_threads_and_other_handlers_are_left_alone() -> None:
     seen: list[bool] = []
 

@@ -124,14 +124,14 @@ def remember(signals: Any, inputs: int, state: Any, memory: Any, input_weight: A
 
 
 @compiled
-def run_cfc(begin: int, end: int, refresh: int, inputs: int, stages: Any, ranges: Any, signals: Any, heard: Any, weight: Any, bias: Any,
-            sums: Any, samples: Any, changes: Any, memory: Any, input_weight: Any, input_bias: Any, recurrent_weight: Any, progress: Any,
-            states: Any, events: Any, counts: Any) -> int:  # fmt: skip
+def run_cfc(begin: int, end: int, before: float, refresh: int, inputs: int, stages: Any, ranges: Any, signals: Any, heard: Any,
+            weight: Any, bias: Any, sums: Any, samples: Any, changes: Any, memory: Any, input_weight: Any, input_bias: Any,
+            recurrent_weight: Any, progress: Any, states: Any, events: Any, counts: Any) -> int:  # fmt: skip
     """Run samples begin..end-1; returns the first sample that was not run (there was no room left for its events).
 
-    refresh: increments after which a stage takes its sums anew. samples: one more than there are, for the end of the changes. memory:
-    (units,), or empty without a memory cell. progress: [events written, products computed]. states: (K + 1, units), row k + 1 is written by
-    sample k. events: room for events. counts: (units,) events.
+    before: the timespan of the sample before the first. refresh: increments after which a stage takes its sums anew. samples: one more than
+    there are, for the end of the changes. memory: (units,), or empty without a memory cell. progress: [events written, products
+    computed]. states: (K + 1, units), row k + 1 is written by sample k. events: room for events. counts: (units,) events.
     """
     units = states.shape[1]
     state = states[begin].copy()
@@ -145,7 +145,7 @@ def run_cfc(begin: int, end: int, refresh: int, inputs: int, stages: Any, ranges
         if timespan > 0.0:
             if len(memory) > 0:
                 remember(signals, inputs, state, memory, input_weight, input_bias, recurrent_weight)
-            same_time = number > 0 and samples[number - 1].timespan == timespan
+            same_time = timespan == (samples[number - 1].timespan if number > 0 else before)
             for which in range(len(stages)):
                 stage = stages[which]
                 products = hear(stage, ranges, signals, heard, weight, bias, sums, refresh)

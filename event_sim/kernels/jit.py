@@ -26,27 +26,43 @@ import numpy as np
 from hardware_profiles import fixed_point
 
 FLAGS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+BARE: dict[str, Any] = {**FLAGS, "_nrt": False}  # without the run time that counts references
 _CONFIG: Any = numba.config  # numba makes its settings at run time, so that type checkers cannot see them
 STALE_AFTER_S = 30 * 24 * 3600.0
 
 
-def compiled(function: Callable[..., Any], variant: str = "", fastmath: bool | set[str] = False, **names: Any) -> Any:
+def compiled(function: Callable[..., Any], variant: str = "", fastmath: bool | set[str] = False, bare: bool = False, **names: Any) -> Any:
     """`function` compiled at its first call and kept on disk. Use it as a decorator, or with names to rebind.
 
     names: globals of the function to replace, e.g. compiled(loop, variant="ltc.neuron", program=recompiled(...)): numba cannot cache
     functions passed as arguments, but it can cache those found in globals. Each set of names needs a `variant` of its own, which becomes
     part of the cache's file name, because numba does not look at globals when it looks for a cached result.
+    bare: without the counting of references to arrays, which costs atomic operations at every call of a helper; such a kernel makes no
+    arrays, and its helpers are `bare` too.
     """
     if names and not variant:
         raise ValueError("`variant` must be given when names are rebound, but is empty; name what makes this version of the kernel")
     source = _copy(function, names, variant) if names else function
+    flags: dict[str, Any] = {**(BARE if bare else FLAGS), "fastmath": fastmath}
     folder = cache_folder()
     if folder is None:
-        return numba.njit(fastmath=fastmath, **FLAGS)(source)
+        return numba.njit(**flags)(source)
     before = _CONFIG.CACHE_DIR
     _CONFIG.CACHE_DIR = str(folder)  # read when the dispatcher is made, so the user's own setting can be put back at once
     try:
-        return numba.njit(cache=True, fastmath=fastmath, **FLAGS)(source)
+        return numba.njit(cache=True, **flags)(source)
+    finally:
+        _CONFIG.CACHE_DIR = before
+
+
+def called_by_address(function: Callable[..., Any], signature: Any, variant: str, **names: Any) -> Any:
+    """`function` compiled at once for calls by address (numba's cfunc) and kept on disk; names and variant as for `compiled`."""
+    folder, before = cache_folder(), _CONFIG.CACHE_DIR
+    if folder is None:
+        return numba.cfunc(signature, error_model="numpy")(_copy(function, names, variant))
+    _CONFIG.CACHE_DIR = str(folder)
+    try:
+        return numba.cfunc(signature, cache=True, error_model="numpy")(_copy(function, names, variant))
     finally:
         _CONFIG.CACHE_DIR = before
 
@@ -54,6 +70,11 @@ def compiled(function: Callable[..., Any], variant: str = "", fastmath: bool | s
 def inner(function: Callable[..., Any]) -> Any:
     """A helper of kernels: compiled into each kernel that calls it, and only when that kernel is compiled (it has no cache of its own)."""
     return numba.njit(**FLAGS)(function)
+
+
+def bare(function: Callable[..., Any]) -> Any:
+    """As `inner`, for kernels compiled with bare=True."""
+    return numba.njit(**BARE)(function)
 
 
 @cache

@@ -5,20 +5,28 @@ v <- (C v + c) / (C + g), C = cm / h, are v_inf + (v - v_inf) r^k with v_inf = c
 events of one grid time act on the states before it. A neuron that may have moved by its quantum stands in a calendar queue (a ring of
 lists, one per grid time) at a time before which it certainly has not: |v(k) - v| <= k (1 - r) |v_inf - v|. So no logarithm is needed.
 
+Lines (synapses with a delay) stand in a heap by the model time at which they hear next; they do so in the first sub-step that begins at or
+after it, SLACK of a sub-step tolerated.
+
 Neurons and synapses are records (all of a neuron lies in two cache lines), which also keeps compiled calls free of reference counting.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from event_sim.kernels.exponential import LIMIT, fast_exp
-from event_sim.kernels.jit import compiled, inner
+from event_sim.kernels.jit import bare, compiled
+from event_sim.kernels.lines import hear, post
+from event_sim.kernels.prefetch import AHEAD, NEAR, ask_for
+from event_sim.kernels.synapses import add, argument, drive, opened
 
 RING = 256  # grid times per turn of the calendar; a power of two
-FEW = 64  # events of one grid time that are sorted by unit at once; more are left to the recording
+FEW = 64  # events of one grid time that are sorted by unit one by one
+MANY = 16  # more events than every so many neurons are sorted by a walk over all neurons; those in between are left to the recording
+BLOCK = 4096  # synapses that are delivered together: few enough to stay in the cache, enough for SIMD
 NEVER = np.int64(1) << 62
 
 # A neuron: its value at grid time `at`, what it last sent, its two sums with what rounding lost of them, its course (target, ratio per
@@ -28,17 +36,17 @@ NEURON = np.dtype(
     + [(name, np.float64) for name in ("target", "ratio")]
     + [(name, np.int64) for name in ("at", "due", "next", "previous", "mark", "unused")]
 )
-# A synapse, ordered by (source, target); `now` is the conductance that it contributes at present.
-SYNAPSE = np.dtype([("target", np.int64)] + [(name, np.float64) for name in ("weight", "sigma", "mu", "erev", "now")])
 # A sample: sub-step length in model units (0: the sample leaves the state), start and sub-step in seconds, its first change of a level.
 SAMPLE = np.dtype([("step", np.float64), ("start_s", np.float64), ("step_s", np.float64), ("first_change", np.int64)])
 CHANGE = np.dtype([("channel", np.int64), ("level", np.float64)])
 EVENT = np.dtype([("time_s", np.float64), ("unit", np.int64), ("value", np.float64)])
-# What a run carries from call to call.
-PROGRESS = np.dtype([(name, np.int64) for name in ("now", "events", "mark", "operations", "sensory_operations")])
+# What a run carries from call to call: grid time, events written, last change, free messages; step of the last sample, time of the next.
+_CARRIED = ("now", "events", "mark", "free", "room")
+PROGRESS = np.dtype([(name, np.int64) for name in _CARRIED] + [("step", np.float64), ("clock", np.float64)])
+SLACK = 1e-6  # decimal multiples of a sub-step are not binary ones
 
 
-@inner
+@bare
 def power(base: float, exponent: int) -> float:
     """base**exponent for exponent >= 0 by squaring: the same roundings on every machine."""
     result = 1.0
@@ -50,29 +58,7 @@ def power(base: float, exponent: int) -> float:
     return result
 
 
-@inner
-def add(neuron: Any, change: float, erev: float) -> None:
-    """Add a change of conductance to both sums. The carries keep what rounding loses (Knuth), so that millions of changes do not drift."""
-    before = neuron.conductance
-    after = before + change
-    part = after - before
-    neuron.conductance_carry += (before - (after - part)) + (change - part)
-    neuron.conductance = after
-    change *= erev
-    before = neuron.driven
-    after = before + change
-    part = after - before
-    neuron.driven_carry += (before - (after - part)) + (change - part)
-    neuron.driven = after
-
-
-@inner
-def gate(synapse: Any, level: float) -> Any:
-    """The conductance of a synapse whose source has this level."""
-    return synapse.weight / (1.0 + np.exp(synapse.sigma * (synapse.mu - level)))
-
-
-@inner
+@bare
 def advance(neuron: Any, now: int) -> None:
     """Bring a neuron's value to grid time now."""
     steps = now - neuron.at
@@ -81,7 +67,7 @@ def advance(neuron: Any, now: int) -> None:
         neuron.at = now
 
 
-@inner
+@bare
 def remove(head: Any, neurons: Any, neuron: Any) -> None:
     """Take a neuron out of the calendar, if it stands there."""
     if neuron.due == NEVER:
@@ -95,7 +81,7 @@ def remove(head: Any, neurons: Any, neuron: Any) -> None:
     neuron.due = NEVER
 
 
-@inner
+@bare
 def insert(head: Any, neurons: Any, unit: int, due: int) -> None:
     """Enter a neuron into the calendar."""
     slot = due & (RING - 1)
@@ -106,7 +92,7 @@ def insert(head: Any, neurons: Any, unit: int, due: int) -> None:
     head[slot] = unit
 
 
-@inner
+@bare
 def settle(head: Any, neurons: Any, unit: int, now: int, step: float) -> None:
     """Find a neuron's new course (its value stands at now) after its sums changed, and enter it at the earliest time at which it can be a
     quantum away from what it sent; nowhere, if its course does not lead there."""
@@ -132,9 +118,12 @@ def settle(head: Any, neurons: Any, unit: int, now: int, step: float) -> None:
         insert(head, neurons, unit, due)
 
 
-@inner
-def take(head: Any, neurons: Any, now: int, firing: Any) -> int:
-    """List the neurons that stand in the calendar for now; returns how many."""
+@bare
+def take(head: Any, neurons: Any, now: int, firing: Any, flags: Any) -> int:
+    """List the neurons that stand in the calendar for now; returns how many. flags: (units,) zeros, left as such.
+
+    Few and many of them come in the order of their numbers: then memory is read in order too.
+    """
     fired = 0
     unit = head[now & (RING - 1)]
     while unit >= 0:
@@ -144,10 +133,19 @@ def take(head: Any, neurons: Any, now: int, firing: Any) -> int:
         unit = neurons[unit].next
     if fired <= FEW:
         sort(firing, fired)
+    elif fired * MANY > len(flags):
+        for index in range(fired):
+            flags[firing[index]] = 1
+        fired = 0
+        for unit in range(len(flags)):
+            if flags[unit] == 1:
+                flags[unit] = 0
+                firing[fired] = unit
+                fired += 1
     return fired
 
 
-@inner
+@bare
 def sort(numbers: Any, count: int) -> None:
     """Sort the first few numbers in place."""
     for index in range(1, count):
@@ -159,111 +157,162 @@ def sort(numbers: Any, count: int) -> None:
         numbers[place] = number
 
 
-@inner
-def collect(first: Any, synapses: Any, source: int, level: float, places: Any, gates: Any, count: int) -> int:
-    """Note the synapses that an event reaches and the arguments of their sigmoids; returns how many are noted now."""
-    for index in range(first[source], first[source + 1]):
-        synapse = synapses[index]
+@bare
+def collect(first: int, last: int, synapses: Any, level: float, places: Any, gates: Any, count: int) -> int:
+    """Note that synapses first .. last - 1 hear this level, and the arguments of their gates; returns how many are noted now."""
+    for index in range(first, last):
         places[count] = index
-        gates[count] = min(max(synapse.sigma * (synapse.mu - level), -LIMIT), LIMIT)
+        gates[count] = argument(synapses[index], level)
         count += 1
     return count
 
 
-@inner
+@bare
+def touch(neurons: Any, target: int, now: int, mark: int, touched: Any, count: int) -> int:
+    """Bring a neuron to now before its sums change, and note it, once; returns how many are noted."""
+    neuron = neurons[target]
+    if neuron.mark != mark:
+        neuron.mark = mark
+        touched[count] = target
+        count += 1
+        advance(neuron, now)
+    return count
+
+
+@bare
 def deliver(neurons: Any, synapses: Any, places: Any, gates: Any, reached: int, now: int, mark: int, touched: Any, count: int) -> int:
     """Bring the new conductances of all noted synapses into their targets' sums; targets are first advanced under the old sums."""
-    for index in range(reached):  # a loop of its own becomes SIMD code
-        gates[index] = 1.0 / (1.0 + fast_exp(gates[index]))
+    opened(gates, reached)
     for index in range(reached):
+        if len(neurons) > NEAR and index + AHEAD < reached:
+            ask_for(neurons, synapses[places[index + AHEAD]].target)
         synapse = synapses[places[index]]
-        neuron = neurons[synapse.target]
-        if neuron.mark != mark:
-            neuron.mark = mark
-            touched[count] = synapse.target
-            count += 1
-            advance(neuron, now)
+        count = touch(neurons, synapse.target, now, mark, touched, count)
         new = synapse.weight * gates[index]
-        add(neuron, new - synapse.now, synapse.erev)
+        add(neurons[synapse.target], new - synapse.now, synapse.erev)
         synapse.now = new
     return count
 
 
-@compiled
-def run_fused(begin: int, end: int, unfolds: int, restart: bool, neurons: Any, first: Any, synapses: Any, sensory_first: Any, sensory: Any,
-              samples: Any, changes: Any, head: Any, progress: Any, states: Any, events: Any, counts: Any) -> int:  # fmt: skip
-    """Run samples begin..end-1; returns the first sample that was not run (there was no room left for its events).
+@bare
+def couple(neurons: Any, gaps: Any, first: int, last: int, jump: float, now: int, mark: int, touched: Any, count: int) -> int:
+    """Gap junctions first .. last - 1 hear that their source's value jumped."""
+    for index in range(first, last):
+        gap = gaps[index]
+        count = touch(neurons, gap.target, now, mark, touched, count)
+        drive(neurons[gap.target], gap.weight * jump)
+    return count
 
-    restart: look at every neuron at the beginning. first, sensory_first: where each source's synapses begin. samples: one more than there
-    are, for the end of the changes. head: (RING,) calendar. progress: one record. states: (K + 1, units), row k + 1 is written by sample k.
-    events: room for events. counts: (units,) events of each neuron.
+
+@bare
+def catch_up(run: Any, messages: Any, newest: Any, lines: Any, heap: Any, place: Any, index: int, time: float) -> None:
+    """Let a line hear all that reaches it by a time."""
+    while lines[index].next >= 0 and messages[lines[index].next].time + lines[index].delay <= time:
+        hear(run, messages, newest, lines, heap, place, 0, index)
+
+
+@bare
+def write_states(neurons: Any, kept: Any, now: int, states: Any, row: int) -> None:
+    """Write the values of the neurons `kept` at grid time now."""
+    for index in range(len(kept)):
+        neuron = neurons[kept[index]]
+        value = neuron.value
+        if now > neuron.at:
+            value = neuron.target + (value - neuron.target) * power(neuron.ratio, now - neuron.at)
+        states[row, index] = value
+
+
+@partial(compiled, bare=True)
+def fused_values(neurons: Any, kept: Any, now: int, values: Any) -> None:
+    """Write the values of the neurons `kept` at a grid time not before their own to values (1, kept)."""
+    write_states(neurons, kept, now, values, 0)
+
+
+@bare
+def look_at_all(head: Any, neurons: Any, now: int, mark: int, touched: Any) -> None:
+    """Note all neurons, brought to now, and enter them into the calendar for now."""
+    for unit in range(len(neurons)):
+        neuron = neurons[unit]
+        advance(neuron, now)
+        neuron.mark = mark
+        touched[unit] = unit
+        remove(head, neurons, neuron)
+        insert(head, neurons, unit, now)
+
+
+@partial(compiled, bare=True)
+def run_fused(begin: int, end: int, unfolds: int, restart: bool, neurons: Any, first: Any, at_once: Any, synapses: Any, first_gap: Any,
+              gaps: Any, first_line: Any, lines: Any, messages: Any, newest: Any, heap: Any, place: Any, samples: Any, changes: Any,
+              head: Any, kept: Any, progress: Any, states: Any, events: Any, counts: Any, touched: Any, firing: Any, flags: Any,
+              places: Any, gates: Any) -> int:  # fmt: skip
+    """Run samples begin..end-1; returns the first sample that was not run (there was no room left for its events or messages).
+
+    restart: look at every neuron at the beginning. samples: one more than there are, for the end of the changes. heap: of the lines.
+    head: (RING,) calendar. progress: one record. states: (K + 1, kept), row k + 1 is written by sample k, with the values of the neurons
+    `kept`. events: room for events. counts: (units,) events of each neuron. touched, firing: room for every unit; flags: zeros for every
+    unit, left as such; places, gates: room for a block of synapses and all of one source.
     """
     units = len(neurons)
-    touched = np.empty(units, dtype=np.int64)
-    firing = np.empty(units, dtype=np.int64)
-    places = np.empty(max(len(synapses), len(sensory)), dtype=np.int64)
-    gates = np.empty(len(places))
     run = progress[0]
     now, written, mark = run.now, run.events, run.mark
-    step = 0.0 if begin == 0 else samples[begin - 1].step
+    senders = 0
+    for source in range(len(first_line) - 1):
+        senders += 1 if first_line[source + 1] > first_line[source] else 0
     for number in range(begin, end):
         sample = samples[number]
-        if written + unfolds * units > len(events):
+        step = sample.step
+        if written + unfolds * units > len(events) or run.room < (unfolds + 1) * senders:
             end = number
             break
         mark += 1
         count = 0
-        if sample.step != step or restart:  # courses depend on the step: all neurons are looked at
-            restart = False
-            step = sample.step
-            for unit in range(units):
-                neuron = neurons[unit]
-                advance(neuron, now)
-                neuron.mark = mark
-                touched[unit] = unit
-                remove(head, neurons, neuron)
-                insert(head, neurons, unit, now)
+        if step != run.step or restart:  # courses depend on the step: all neurons are looked at
+            restart, run.step = False, step
+            look_at_all(head, neurons, now, mark, touched)
             count = units
         reached = 0
         for index in range(sample.first_change, samples[number + 1].first_change):
-            channel = changes[index].channel
-            reached = collect(sensory_first, sensory, channel, changes[index].level, places, gates, reached)
-        count = deliver(neurons, sensory, places, gates, reached, now, mark, touched, count)
-        run.sensory_operations += reached
+            source, level = units + changes[index].channel, changes[index].level
+            reached = collect(first[source], at_once[source], synapses, level, places, gates, reached)
+            post(run, messages, newest, first_line, lines, heap, place, 0, source, run.clock, level, 0.0)
+            if reached >= BLOCK:
+                count, reached = deliver(neurons, synapses, places, gates, reached, now, mark, touched, count), 0
+        count = deliver(neurons, synapses, places, gates, reached, now, mark, touched, count)
         for sub_step in range(unfolds if step > 0.0 else 1):
-            fired = take(head, neurons, now, firing)
+            clock = run.clock + sub_step * step
+            fired = take(head, neurons, now, firing, flags)
             for index in range(fired):
-                neuron = neurons[firing[index]]
-                advance(neuron, now)
-                if neuron.mark != mark:
-                    neuron.mark = mark
-                    touched[count] = firing[index]
-                    count += 1
+                count = touch(neurons, firing[index], now, mark, touched, count)
             reached = 0
             for index in range(fired):
                 unit = firing[index]
                 neuron = neurons[unit]
-                value = neuron.value
-                if value != neuron.sent and abs(value - neuron.sent) >= neuron.quantum:
+                value, jump = neuron.value, neuron.value - neuron.sent
+                if value != neuron.sent and abs(jump) >= neuron.quantum:
                     neuron.sent = value
                     event = events[written]
                     event.time_s, event.unit, event.value = sample.start_s + sub_step * sample.step_s, unit, value
                     written += 1
                     counts[unit] += 1
-                    reached = collect(first, synapses, unit, value, places, gates, reached)
+                    reached = collect(first[unit], at_once[unit], synapses, value, places, gates, reached)
+                    count = couple(neurons, gaps, first_gap[unit], first_gap[unit + 1], jump, now, mark, touched, count)
+                    post(run, messages, newest, first_line, lines, heap, place, 0, unit, clock, value, 0.0)
+                    if reached >= BLOCK:
+                        count, reached = deliver(neurons, synapses, places, gates, reached, now, mark, touched, count), 0
+            while len(lines) > 0 and heap[0].due <= clock + SLACK * step:
+                line = lines[heap[0].entry]
+                catch_up(run, messages, newest, lines, heap, place, heap[0].entry, clock + SLACK * step)
+                reached = collect(line.first, line.last, synapses, line.level, places, gates, reached)
+                if reached >= BLOCK:
+                    count, reached = deliver(neurons, synapses, places, gates, reached, now, mark, touched, count), 0
             count = deliver(neurons, synapses, places, gates, reached, now, mark, touched, count)
-            run.operations += reached
             if step > 0.0:
                 for index in range(count):
                     settle(head, neurons, touched[index], now, step)
                 mark += 1
                 count = 0
                 now += 1
-        for unit in range(units):
-            neuron = neurons[unit]
-            value = neuron.value
-            if now > neuron.at:
-                value = neuron.target + (value - neuron.target) * power(neuron.ratio, now - neuron.at)
-            states[number + 1, unit] = value
+        run.clock += unfolds * step
+        write_states(neurons, kept, now, states, number + 1)
     run.now, run.events, run.mark = now, written, mark
     return end

@@ -14,43 +14,32 @@ is begun anew before g has changed by an eighth.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from event_sim.kernels.jit import compiled, inner
-from event_sim.kernels.ltc_exact import DONE, NO_ROOM, TOO_MANY, move
-from event_sim.kernels.ltc_fused import add, gate
+from event_sim.kernels.jit import bare, compiled
+from event_sim.kernels.ltc_exact import run_events
+from event_sim.kernels.prefetch import AHEAD, NEAR, ask_for
+from event_sim.kernels.synapses import add, argument, drive, opened, steepness
 
 FIRE = 0.9  # of a quantum
 FINEST = 1e-15  # of the time: what a clock of float64 resolves, a few steps wide
+SHORTEST = 1e-150  # model units
 SMALLEST = 1e-3  # of a neuron's largest conductance: below it, changes are measured against this instead of the conductance itself
 
+# A neuron: as kernels.ltc_exact.EXACT_NEURON, with the slope that it last sent and when, the slopes of its sums, and its course: value,
+# push, first and second at time `at`, its conductance then (`held`) and its capacity (`inertia`). reach, largest: see above and SMALLEST.
 _FLOATS = ["value", "sent", "slope", "sent_at", "quantum", "reach", "capacity", "inertia", "largest", "conductance", "conductance_carry"]
-_FLOATS += [
-    "driven",
-    "driven_carry",
-    "conductance_slope",
-    "driven_slope",
-    "push",
-    "first",
-    "second",
-    "held",
-    "target",
-    "at",
-    "due",
-    "begun",
-]
-SECOND_NEURON = np.dtype(
-    [(name, np.float64) for name in _FLOATS] + [(name, np.int64) for name in ("place", "mark", "output", "recent", "inputs")]
-)
-SECOND_SYNAPSE = np.dtype([("target", np.int64)] + [(name, np.float64) for name in ("weight", "sigma", "mu", "erev", "now", "slope")])
+_FLOATS += ["driven", "driven_carry", "conductance_slope", "driven_slope", "push", "first", "second", "held", "at", "since"]
+SECOND_NEURON = np.dtype([(name, np.float64) for name in _FLOATS] + [(name, np.int64) for name in ("mark", "output", "recent")])
 SECOND_COURSE = np.dtype(
     [("time", np.float64), ("unit", np.int64)] + [(name, np.float64) for name in ("start", "push", "first", "second", "held")]
 )
 
 
-@inner
+@bare
 def phis(z: float) -> Any:
     """phi_1, phi_2, phi_3 at -z for z >= 0."""
     if z < 0.5:
@@ -65,7 +54,7 @@ def phis(z: float) -> Any:
     return first, second, (0.5 - second) / z
 
 
-@inner
+@bare
 def value_at(neuron: Any, now: float) -> Any:
     """A neuron's value at a time not before its own."""
     tau = now - neuron.at
@@ -77,14 +66,14 @@ def value_at(neuron: Any, now: float) -> Any:
     return neuron.value + tau / neuron.inertia * (neuron.push * one + tau * (neuron.first * two + 2.0 * tau * neuron.second * three))
 
 
-@compiled
+@partial(compiled, bare=True)
 def second_values_at(neurons: Any, now: float, values: Any) -> None:
     """Write all neurons' values at a time not before their own."""
     for unit in range(len(neurons)):
         values[unit] = value_at(neurons[unit], now)
 
 
-@inner
+@bare
 def advance(neuron: Any, now: float) -> None:
     """Bring a neuron's value and sums to now."""
     tau = now - neuron.at
@@ -95,7 +84,7 @@ def advance(neuron: Any, now: float) -> None:
         neuron.at = now
 
 
-@inner
+@bare
 def earliest(room: float, rate: float, bend: float) -> float:
     """The smallest tau >= 0 with rate tau + bend tau^2 / 2 = room >= 0; infinite without one."""
     root = np.sqrt(rate * rate + 2.0 * bend * room)
@@ -104,7 +93,7 @@ def earliest(room: float, rate: float, bend: float) -> float:
     return (root - rate) / bend if bend > 0.0 else np.inf
 
 
-@inner
+@bare
 def bend_of(neuron: Any, speed: float, span: float) -> Any:
     """A bound on |v''| for the next `span`: v'' relaxes from its present value to 2 second / g."""
     if neuron.inertia == 0.0:
@@ -116,7 +105,7 @@ def bend_of(neuron: Any, speed: float, span: float) -> Any:
     return min(later, max(present, 2.0 * abs(neuron.second) / neuron.held)) if neuron.held > 0.0 else later
 
 
-@inner
+@bare
 def speed_of(neuron: Any) -> Any:
     """v' at the beginning of a course."""
     if neuron.inertia > 0.0:
@@ -124,49 +113,54 @@ def speed_of(neuron: Any) -> Any:
     return neuron.first / neuron.held if neuron.held > 0.0 else 0.0
 
 
-@inner
-def settle(heap: Any, neurons: Any, unit: int, now: float) -> None:
-    """A neuron's new course (its value stands at now), and when to look at it next."""
-    neuron = neurons[unit]
+@bare
+def settle(neuron: Any, now: float) -> Any:
+    """A neuron's new course (its value stands at now); returns when to look at it next."""
     heard = neuron.sent + neuron.slope * (now - neuron.sent_at)
     neuron.held = max(neuron.conductance + neuron.conductance_carry, 0.0)
     driven = neuron.driven + neuron.driven_carry
     neuron.first = neuron.driven_slope - neuron.conductance_slope * heard
     neuron.second = -neuron.conductance_slope * neuron.slope
-    # A time constant that the clock cannot resolve at this time is none.
-    neuron.inertia = 0.0 if neuron.capacity <= FINEST * abs(now) * neuron.held else neuron.capacity
+    # A time constant that the clock cannot resolve at this time is none, nor one whose square would leave the range of float64.
+    neuron.inertia = 0.0 if neuron.capacity <= max(FINEST * abs(now), SHORTEST) * neuron.held else neuron.capacity
     if neuron.inertia == 0.0 and neuron.held > 0.0:
         neuron.value = driven / neuron.held
     neuron.push = driven - neuron.held * neuron.value if neuron.held > 0.0 else 0.0
-    speed, away, before = speed_of(neuron), neuron.value - heard, neuron.due
+    speed, away = speed_of(neuron), neuron.value - heard
     still = neuron.slope == 0.0 and neuron.first == 0.0 and neuron.second == 0.0
     if abs(away) >= FIRE * neuron.quantum:
-        neuron.due = now
-    elif still and (neuron.held == 0.0 or abs(driven / neuron.held - heard) < FIRE * neuron.quantum):
-        neuron.due = np.inf
-    else:
-        span = np.inf
-        if neuron.conductance_slope != 0.0:
-            span = 0.125 * max(neuron.held, SMALLEST * neuron.largest) / abs(neuron.conductance_slope)
-        bend, rate = bend_of(neuron, speed, span), speed - neuron.slope
-        span = min(span, earliest(neuron.quantum - away, rate, bend), earliest(neuron.quantum + away, -rate, bend))
-        if neuron.slope != 0.0:
-            span = min(span, max(neuron.reach / abs(neuron.slope) - (now - neuron.sent_at), 0.0))
-        neuron.due = max(now + span, np.nextafter(now, np.inf))
-    if neuron.due != before:
-        move(heap, neurons, unit)
+        return now
+    if still and (neuron.held == 0.0 or abs(driven / neuron.held - heard) < FIRE * neuron.quantum):
+        return np.inf
+    span = np.inf
+    if neuron.conductance_slope != 0.0:
+        span = 0.125 * max(neuron.held, SMALLEST * neuron.largest) / abs(neuron.conductance_slope)
+    bend, rate = bend_of(neuron, speed, span), speed - neuron.slope
+    span = min(span, earliest(neuron.quantum - away, rate, bend), earliest(neuron.quantum + away, -rate, bend))
+    if neuron.slope != 0.0:
+        span = min(span, max(neuron.reach / abs(neuron.slope) - (now - neuron.sent_at), 0.0))
+    return max(now + span, np.nextafter(now, np.inf))
 
 
-@inner
-def sends(neuron: Any, now: float) -> Any:
-    """Whether a neuron that is looked at now (after it advanced from the beginning of its course) sends."""
+@bare
+def due_of(neuron: Any, now: float) -> Any:
+    """When a neuron whose time in the heap has come is looked at: now."""
+    return now
+
+
+@bare
+def arrive(neuron: Any, now: float) -> Any:
+    """Bring a neuron to its time in the heap; returns whether it sends then: a quantum away, at the reach of its slope, or at once after
+    its course was begun."""
+    at_once = now <= neuron.at
+    advance(neuron, now)
     heard = neuron.sent + neuron.slope * (now - neuron.sent_at)
-    if abs(neuron.value - heard) >= FIRE * neuron.quantum or now <= neuron.begun:
+    if at_once or abs(neuron.value - heard) >= FIRE * neuron.quantum:
         return True
     return abs(neuron.slope) * (now - neuron.sent_at) >= neuron.reach * (1.0 - 1e-9)
 
 
-@inner
+@bare
 def slope_of(neuron: Any) -> Any:
     """The slope that a neuron sends: v', but 0 where that moves it by less than half a quantum in a time constant, so that it can rest."""
     conductance, driven = neuron.conductance + neuron.conductance_carry, neuron.driven + neuron.driven_carry
@@ -178,20 +172,44 @@ def slope_of(neuron: Any) -> Any:
     return push / neuron.inertia if abs(push) > 0.5 * neuron.quantum * conductance else 0.0
 
 
-@inner
-def deliver(neurons: Any, first: Any, synapses: Any, source: int, level: float, slope: float, elapsed: float, now: float, mark: int,
-            touched: Any, count: int) -> int:  # fmt: skip
-    """One event: new tangents enter the sums of all targets. elapsed: since the source's event before, from which the old ones start."""
-    for index in range(first[source], first[source + 1]):
+@bare
+def send(neuron: Any, now: float) -> Any:
+    """As kernels.ltc_exact.send, with the slope."""
+    elapsed = now - neuron.sent_at
+    slope = slope_of(neuron)
+    jump, bend = neuron.value - (neuron.sent + neuron.slope * elapsed), slope - neuron.slope
+    neuron.sent, neuron.slope, neuron.sent_at = neuron.value, slope, now
+    return neuron.value, slope, jump, bend, elapsed
+
+
+@bare
+def touch(neurons: Any, target: int, now: float, mark: int, touched: Any, count: int) -> int:
+    """As kernels.ltc_exact.touch."""
+    neuron = neurons[target]
+    if neuron.mark != mark:
+        neuron.mark = mark
+        touched[count] = target
+        count += 1
+        advance(neuron, now)
+    return count
+
+
+@bare
+def deliver(neurons: Any, synapses: Any, first: int, last: int, gates: Any, level: float, slope: float, elapsed: float, now: float,
+            mark: int, touched: Any, count: int) -> int:  # fmt: skip
+    """Synapses first .. last - 1 hear this level and slope: their new tangents enter the sums of their targets. elapsed: since they last
+    heard of their source, from when the old tangents start."""
+    for index in range(first, last):
+        gates[index - first] = argument(synapses[index], level)
+    opened(gates, last - first)
+    for index in range(first, last):
+        if len(neurons) > NEAR and index + AHEAD < last:
+            ask_for(neurons, synapses[index + AHEAD].target)
         synapse = synapses[index]
+        count = touch(neurons, synapse.target, now, mark, touched, count)
+        gate = gates[index - first]
+        new, steep = synapse.weight * gate, steepness(synapse, gate, slope)
         neuron = neurons[synapse.target]
-        if neuron.mark != mark:
-            neuron.mark = mark
-            touched[count] = synapse.target
-            count += 1
-            advance(neuron, now)
-        new = gate(synapse, level)
-        steep = synapse.sigma * slope * new * (1.0 - new / synapse.weight) if slope != 0.0 and synapse.weight != 0.0 else 0.0
         add(neuron, new - (synapse.now + synapse.slope * elapsed), synapse.erev)
         neuron.conductance_slope += steep - synapse.slope
         neuron.driven_slope += (steep - synapse.slope) * synapse.erev
@@ -199,74 +217,41 @@ def deliver(neurons: Any, first: Any, synapses: Any, source: int, level: float, 
     return count
 
 
-@inner
-def write_course(neurons: Any, courses: Any, row: int, unit: int, now: float) -> int:
-    """Note the course that an output neuron takes from now on; returns the next free row."""
-    neuron = neurons[unit]
-    neuron.begun = now
+@bare
+def couple(neurons: Any, gaps: Any, first: int, last: int, jump: float, bend: float, now: float, mark: int, touched: Any,
+           count: int) -> int:  # fmt: skip
+    """Gap junctions first .. last - 1 hear that their source's value jumped and its slope changed."""
+    for index in range(first, last):
+        gap = gaps[index]
+        count = touch(neurons, gap.target, now, mark, touched, count)
+        drive(neurons[gap.target], gap.weight * jump)
+        neurons[gap.target].driven_slope += gap.weight * bend
+    return count
+
+
+@bare
+def write_course(neuron: Any, courses: Any, row: int, unit: int) -> int:
+    """Note the course that an output neuron takes from its own time on; returns the next free row."""
     if neuron.output == 0:
         return row
     course = courses[row]
-    course.time, course.unit, course.start = now, unit, neuron.value
+    course.time, course.unit, course.start = neuron.at, unit, neuron.value
     course.push, course.first, course.second, course.held = neuron.push, neuron.first, neuron.second, neuron.held
     return row + 1
 
 
-@compiled
-def run_second(until: float, limit: int, begin: float, heap: Any, neurons: Any, first: Any, synapses: Any, sensory_first: Any, sensory: Any,
-               changes: Any, record: Any, progress: Any, states: Any, events: Any, courses: Any, counts: Any) -> int:  # fmt: skip
-    """Run to time `until` (model units); arguments and result as kernels.ltc_exact.run_exact."""
-    units = len(neurons)
-    touched = np.empty(units, dtype=np.int64)
-    run = progress[0]
-    if run.mark == 0:
-        for unit in range(units):
-            settle(heap, neurons, unit, begin)
-            run.courses = write_course(neurons, courses, run.courses, unit, begin)
-    while True:
-        if run.events >= len(events) or run.courses + units > len(courses):
-            return NO_ROOM
-        unit = heap[0]
-        now = neurons[unit].due
-        input_first = run.change < len(changes) and changes[run.change].time <= now
-        if input_first:
-            now = changes[run.change].time
-        while run.record < len(record) and record[run.record] <= min(now, until):
-            for index in range(units):
-                states[run.record, index] = value_at(neurons[index], record[run.record])
-            run.record += 1
-        if now > until or now == np.inf:
-            return DONE
-        run.mark += 1
-        count = 0
-        if input_first:
-            run.inputs += 1
-            while run.change < len(changes) and changes[run.change].time == now:
-                channel, level = changes[run.change].channel, changes[run.change].level
-                count = deliver(neurons, sensory_first, sensory, channel, level, 0.0, 0.0, now, run.mark, touched, count)
-                run.sensory_operations += sensory_first[channel + 1] - sensory_first[channel]
-                run.change += 1
-        else:
-            neuron = neurons[unit]
-            advance(neuron, now)
-            neuron.mark = run.mark
-            touched[0] = unit
-            count = 1
-            if sends(neuron, now):
-                elapsed = now - neuron.sent_at
-                neuron.sent, neuron.slope, neuron.sent_at = neuron.value, slope_of(neuron), now
-                event = events[run.events]
-                event.time_s, event.unit, event.value = now, unit, neuron.value
-                run.events += 1
-                counts[unit] += 1
-                if neuron.inputs != run.inputs:
-                    neuron.inputs, neuron.recent = run.inputs, 0
-                neuron.recent += 1
-                if neuron.recent > limit:
-                    run.culprit = unit
-                    return TOO_MANY
-                run.operations += first[unit + 1] - first[unit]
-                count = deliver(neurons, first, synapses, unit, neuron.value, neuron.slope, elapsed, now, run.mark, touched, count)
-        for index in range(count):
-            settle(heap, neurons, touched[index], now)
-            run.courses = write_course(neurons, courses, run.courses, touched[index], now)
+run_second = compiled(
+    run_events,
+    variant="second",
+    bare=True,
+    value_at=value_at,
+    advance=advance,
+    settle=settle,
+    LAZY=False,
+    due_of=due_of,
+    arrive=arrive,
+    send=send,
+    deliver=deliver,
+    couple=couple,
+    write_course=write_course,
+)
