@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from event_sim.events import FloatArray, IntArray
+from event_sim.ltc_arrays import records_of
 from liquid_neuro.cells import ltc
 
 if TYPE_CHECKING:
-    from event_sim.kernels.ltc_clocked import Membranes, Rows
+    from event_sim.kernels.ltc_clocked import Couplings, Membranes, Rows
 
 LOG2_E = 1.4426950408889634
 SLICE_ROWS = 3  # what adding up the lanes of a slice costs, in rows
@@ -81,20 +82,46 @@ def _packed(
     lane = np.repeat(by_slot, size[by_slot])
     step = np.arange(len(lane)) - np.repeat(np.cumsum(size[by_slot]) - size[by_slot], size[by_slot])
     row, place = first[lane // LANES] + step, lane % LANES
-    heard = np.zeros((int(first[-1]), LANES), dtype=np.int32)
-    numbers = np.zeros((int(first[-1]), 4, LANES))
+    heard = np.full((int(first[-1]), LANES), -1, dtype=np.int32)
+    numbers = records_of(int(first[-1]) * 4 * LANES, np.float64).reshape(int(first[-1]), 4, LANES)
     heard[row, place] = source[order]
+    # Empty places listen where the others of their row do, so that rows of one source need no gathering.
+    heard = np.where(heard >= 0, heard, heard.max(axis=1, initial=0, keepdims=True))
+    alike = np.concatenate([[0], np.cumsum((heard == heard[:, :1]).all(axis=1))])
+    shared = alike[first[1:]] - alike[first[:-1]] == np.diff(first)
     slope = sigma[order] * LOG2_E
     for number, column in enumerate((-slope, slope * mu[order], w[order], w[order] * erev[order])):
         numbers[row, number, place] = column
-    return Rows(first, heard.reshape(-1), numbers.reshape(-1), slot.astype(np.int64))
+    sizes = slot.astype(np.int64), (size + size % 2).astype(np.int64)
+    return Rows(first, heard.reshape(-1), numbers.reshape(-1), *sizes, shared.astype(np.int64))
+
+
+def couplings_of(values: ltc.LTCValues, units: IntArray) -> Couplings:
+    """The gap junctions in lanes; their conductances belong to the membranes' leak. Without any there are no slices to walk through."""
+    from event_sim.kernels.lanes import LANES
+    from event_sim.kernels.ltc_clocked import Couplings
+
+    slices = len(units) // LANES
+    slot_of = np.zeros(values.units, dtype=np.int64)
+    slot_of[units[units >= 0]] = np.flatnonzero(units >= 0)
+    source, target = slot_of[values.gap_source], slot_of[values.gap_target]
+    counts = np.bincount(target, minlength=len(units))
+    first = np.concatenate([[0], np.cumsum(counts.reshape(slices, LANES).max(axis=1, initial=0))]).astype(np.int64)
+    order = np.lexsort((source, target))
+    step = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    row, place = first[target[order] // LANES] + step, target[order] % LANES
+    heard = np.zeros((int(first[-1]), LANES), dtype=np.int32)
+    weight = np.zeros((int(first[-1]), LANES))
+    heard[row, place], weight[row, place] = source[order], values.gap_w[order]
+    return Couplings(first, heard.reshape(-1), weight.reshape(-1))
 
 
 def membranes_of(values: ltc.LTCValues, units: IntArray, epsilon: float, outputs: int) -> Membranes:
     """The neurons in their slots. An empty slot has neither capacity nor conductance: it keeps its value 0."""
     from event_sim.kernels.ltc_clocked import Membranes
 
-    leak: list[Any] = [in_slots(column, units) for column in (values.cm, values.gleak + epsilon, values.gleak * values.vleak)]
+    conductance = values.gleak + epsilon + np.bincount(values.gap_target, weights=values.gap_w, minlength=values.units)
+    leak: list[Any] = [in_slots(column, units) for column in (values.cm, conductance, values.gleak * values.vleak)]
     work: list[Any] = [np.zeros(len(units)) for _ in range(5)]
     jumps: npt.NDArray[Any] = (in_slots((values.cm == 0.0).astype(np.float64), units)).astype(np.int64)
     is_output = ((units >= 0) & (units < outputs)).astype(np.int64)

@@ -2,33 +2,29 @@
 
 A compartment's program runs only where its accumulators moved, or its state did at its last turn: elsewhere it would give the same word
 again. Messages travel through one list of synapses per sending compartment; what arrives is summed per accumulator before it is added.
+
+Programs are called by their addresses (chip_programs.py), so that this loop serves every network.
 """
 
 from __future__ import annotations
 
-import math
-from functools import cache
 from typing import Any, NamedTuple
 
+from event_sim.kernels.chip_programs import call_program
 from event_sim.kernels.jit import compiled, recompiled
-from hardware_profiles.fixed_point import round_shift
-from liquid_neuro.cells import PROGRAMS
-from liquid_neuro.cells.interpret import with_primitives
+from hardware_profiles import fixed_point
 
 Array = Any  # of NumPy, int64
 
-PORTS, PARAMETERS = 3, 10
-# The closed list of programs; a program's place is its number in `_evaluate`.
-PROGRAM_NAMES = ("ltc.gate", "ltc.neuron", "cfc.unit", "cfc.unit_no_gate", "cfc.unit_pure", "cfc.backbone")
-
 
 class Layout(NamedTuple):
-    """A network as arrays. Compartments of all populations stand behind one another; population 0 is "input".
+    """A network as arrays. Compartments of all populations stand behind one another; those of the host are the first.
 
-    Per population: start (populations + 1,), program, stateless, first_tick, period, threshold, message_shift, state_limit (words are
-    -limit - 1 .. limit), table_bounds (populations, 3) of its two tables in `table`, unit_start: where its states stand in the network's
-    state, or -1. Per compartment: population, parameters (compartments, PARAMETERS), synapse_start (compartments + 1,). Per synapse, by
-    sender: slot (target * PORTS + port) and weight.
+    Per population: start (populations + 1,), program (its address), stateless, first_tick, period, threshold, message_shift, prediction,
+    state_limit (words are -limit - 1 .. limit), width (how many parameters a compartment has) and row: where the population's begin in
+    `parameters`; edge: where the bounds of its tables in `entries` begin in `bounds`; unit_start: where its states stand in the network's
+    state, or -1. Per compartment: population, place (compartments + 1,): where its accumulators begin, one slot per port; synapse_start
+    (compartments + 1,). Per slot: owner, its compartment. Per synapse, by sender: slot and weight.
     """
 
     start: Array
@@ -38,23 +34,30 @@ class Layout(NamedTuple):
     period: Array
     threshold: Array
     message_shift: Array
+    prediction: Array
     state_limit: Array
-    table_bounds: Array
+    width: Array
+    row: Array
+    edge: Array
     unit_start: Array
     population: Array
-    parameters: Array
+    place: Array
     synapse_start: Array
+    owner: Array
     slot: Array
     weight: Array
-    table: Array
+    parameters: Array
+    entries: Array
+    bounds: Array
 
 
 class Machine(NamedTuple):
     """What changes.
 
     Per compartment: state, sent, queued (0 or 1), queue (by population, queue_length of them used). Per slot: total (the accumulator),
-    arriving, is_touched, and the list `touched` of slots to which something is under way, touched_count[0] of them used. Counts: spikes,
-    active (per compartment), state_saturations (per population), total_saturations (per slot).
+    arriving, is_touched, and the list `touched` of slots to which something is under way, touched_count[0] of them used. Counts of the
+    turns that belong to recorded samples: spikes, active (per compartment), state_saturations (per population), total_saturations (per
+    slot). fresh: new words of the population whose turn it is.
     """
 
     state: Array
@@ -71,6 +74,7 @@ class Machine(NamedTuple):
     active: Array
     state_saturations: Array
     total_saturations: Array
+    fresh: Array
 
 
 class Record(NamedTuple):
@@ -88,46 +92,12 @@ class Record(NamedTuple):
     trace_sent: Array
 
 
+round_shift, floor_shift = recompiled(fixed_point.round_shift), recompiled(fixed_point.floor_shift)
+
 # The functions below take arrays one by one: reading them out of a tuple inside the loops costs more than the loops themselves.
 
 
-def _bit_length(value: int) -> Any:
-    """`bit_length` by the processor's floating point, which holds such integers exactly."""
-    return math.frexp(value)[1]
-
-
-def _unused(state: int, *rest: Any) -> int:
-    """Stands for the programs of the cells that a network does not have: they need no compilation."""
-    return state
-
-
-gate = neuron = unit = unit_no_gate = unit_pure = backbone = _unused
-
-
-def _evaluate(program: int, state: int, total: Array, parameters: Array, i: int, table: Array, table_2: Array) -> Any:
-    """The new, unsaturated word of compartment i."""
-    x = PORTS * i
-    if program == 0:
-        return gate(state, total[x], parameters[i, 0], parameters[i, 1], parameters[i, 2], table)
-    if program == 1:
-        return neuron(
-            state, total[x], total[x + 1], parameters[i, 0], parameters[i, 1], parameters[i, 2], parameters[i, 3], parameters[i, 4],
-            parameters[i, 5], parameters[i, 6], table,
-        )  # fmt: skip
-    a = parameters[i]
-    if program == 2:
-        return unit(
-            state, total[x], total[x + 1], total[x + 2], a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], table, table_2
-        )  # fmt: skip
-    if program == 3:
-        return unit_no_gate(
-            state, total[x], total[x + 1], total[x + 2], a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], table, table_2
-        )  # fmt: skip
-    if program == 4:
-        return unit_pure(state, total[x], a[0], a[1], a[2], a[3], a[4], a[5], table)
-    return backbone(state, total[x], a[0], a[1], a[2], table)
-
-
+@recompiled
 def _arrive(
     touched: Array,
     touched_count: Array,
@@ -138,8 +108,11 @@ def _arrive(
     queued: Array,
     queue: Array,
     queue_length: Array,
+    owner: Array,
     population: Array,
     start: Array,
+    sample: Array,
+    samples: int,
     limit: int,
 ) -> None:
     """What was sent in the tick before reaches the accumulators; their compartments queue up for their next turn."""
@@ -148,11 +121,12 @@ def _arrive(
         new = total[slot] + arriving[slot]
         arriving[slot] = 0
         is_touched[slot] = 0
+        i = owner[slot]
         if new > limit or new < -limit - 1:
             new = limit if new > limit else -limit - 1
-            total_saturations[slot] += 1
+            if 0 <= sample[population[i]] < samples:
+                total_saturations[slot] += 1
         total[slot] = new
-        i = slot // PORTS
         if queued[i] == 0:
             p = population[i]
             queued[i] = 1
@@ -161,6 +135,7 @@ def _arrive(
     touched_count[0] = 0
 
 
+@recompiled
 def _send(
     delta: int,
     first: int,
@@ -184,6 +159,7 @@ def _send(
     touched_count[0] = count
 
 
+@recompiled
 def _note(events: Array, event_count: Array, t: int, unit: int, message: int) -> None:
     """A row for a unit's event, where there is room."""
     row = event_count[0]
@@ -194,25 +170,99 @@ def _note(events: Array, event_count: Array, t: int, unit: int, message: int) ->
         event_count[0] = row + 1
 
 
-def _set_inputs(row: Array, state: Array, queue: Array, queue_length: Array) -> None:
-    """The host sets the input population's words, and all of it has its turn."""
+@recompiled
+def _set_inputs(row: Array, state: Array, queue: Array, queue_length: Array, start: Array) -> None:
+    """The host sets the words of its populations, and all of them have their turn."""
     for i in range(len(row)):
         state[i] = row[i]
         queue[i] = i
-    queue_length[0] = len(row)
+    p = 0
+    while start[p] < len(row):
+        queue_length[p] = start[p + 1] - start[p]
+        p += 1
 
 
+@recompiled
 def _keep(kept: Array, place: int, state: Array, first: int, last: int) -> None:
     """The words of compartments first .. last - 1, from `place` on."""
     for i in range(first, last):
         kept[place + i - first] = state[i]
 
 
-def _run(
+@recompiled
+def _advance(
+    p: int,
+    t: int,
+    owned: bool,
+    first: int,
+    limit: int,
+    shift: int,
+    least: int,
+    ahead: bool,
+    lasting: bool,
+    unit: int,
+    synapse_start: Array,
+    slot: Array,
+    weight: Array,
+    fresh: Array,
+    state: Array,
+    sent: Array,
+    queued: Array,
+    queue: Array,
+    queue_length: Array,
+    arriving: Array,
+    is_touched: Array,
+    touched: Array,
+    touched_count: Array,
+    spikes: Array,
+    active: Array,
+    state_saturations: Array,
+    events: Array,
+    event_count: Array,
+) -> int:
+    """Population p takes its new words and sends. How many sent, where that counts (`owned`).
+
+    lasting: whether a word that moved makes the next turn differ whatever arrives. ahead: whether messages run half a turn ahead.
+    """
+    messages, kept, saturations = 0, 0, 0
+    for q in range(queue_length[p]):
+        i = queue[first + q]
+        old, new = state[i], fresh[q]
+        saturated = new > limit or new < -limit - 1
+        if saturated:
+            new = limit if new > limit else -limit - 1
+            saturations += 1
+        state[i] = new
+        active[i] += owned
+        if saturated or (lasting and new != old):
+            queue[first + kept] = i
+            kept += 1
+        else:
+            queued[i] = 0
+        said = new
+        if ahead:
+            said = min(max(new + floor_shift(new - old, 1), -limit - 1), limit)
+        message = round_shift(said, shift)
+        delta = message - sent[i]
+        if abs(delta) >= least:
+            sent[i] = message
+            spikes[i] += owned
+            messages += owned
+            _send(delta, synapse_start[i], synapse_start[i + 1], slot, weight, arriving, is_touched, touched, touched_count)
+            if owned and unit >= 0:
+                _note(events, event_count, t, unit + i - first, message)
+    queue_length[p] = kept
+    state_saturations[p] += saturations if owned else 0
+    return messages
+
+
+@compiled
+def run_ticks(
     layout: Any,
     machine: Any,
     record: Any,
     inputs: Array,
+    clock: Array,
     ticks_per_sample: int,
     first_tick: int,
     ticks: int,
@@ -220,72 +270,58 @@ def _run(
     record_tick: int,
     limit: int,
 ) -> None:
-    """Ticks first_tick (a multiple of ticks_per_sample) and following; a row of inputs (K, inputs) enters every so many ticks.
+    """Ticks first_tick (a multiple of ticks_per_sample) and following; a row of inputs (K, host compartments) enters every so many ticks.
 
-    first_sample: the sample of record.samples[0]. record_tick: the tick of row 0 of the per-tick records. limit: of accumulators.
+    first_sample: the sample of record.samples[0]; turns of samples outside of it are run and not counted. record_tick: the tick of row 0 of
+    the per-tick records. limit: of accumulators. clock (3, populations) is worked in: each population's next turn, the sample to which
+    that turn belongs (counted from first_sample), and how many turns of that sample are left.
     """
-    start, program, stateless, turn_start, period, threshold, shift, state_limit, bounds, unit_start = layout[:10]
-    population, parameters, synapse_start, slot, weight, entries = layout[10:]
+    start, program, stateless, turn_start, period, threshold, message_shift, prediction, state_limit, width = layout[:10]
+    row, edge, unit_start, population, place, synapse_start, owner, slot, weight, parameters, entries, bounds = layout[10:]
     state, sent, queued, queue, queue_length, total, arriving, is_touched, touched, touched_count = machine[:10]
-    spikes, active, state_saturations, total_saturations = machine[10:]
+    spikes, active, state_saturations, total_saturations, fresh = machine[10:]
     samples, events, event_count, spikes_per_tick, trace_state, trace_sent = record
+    due, sample, left = clock[0], clock[1], clock[2]
+    for p in range(len(program)):
+        turns = ticks_per_sample // period[p]
+        past = max(0, -((turn_start[p] - first_tick) // period[p]))
+        due[p], sample[p], left[p] = turn_start[p] + past * period[p], past // turns - first_sample, turns - past % turns
+    arrival, host = first_tick, 0
+    pointers = (
+        queue.ctypes.data, state.ctypes.data, total.ctypes.data, place.ctypes.data, parameters.ctypes.data, entries.ctypes.data,
+        bounds.ctypes.data, fresh.ctypes.data,
+    )  # fmt: skip
     for t in range(first_tick, first_tick + ticks):
         _arrive(
-            touched, touched_count, is_touched, total, arriving, total_saturations, queued, queue, queue_length, population, start, limit
+            touched, touched_count, is_touched, total, arriving, total_saturations, queued, queue, queue_length, owner, population, start,
+            sample, len(samples), limit,
         )  # fmt: skip
-        row = t - record_tick
-        k = (t - first_tick) // ticks_per_sample
-        if (t - first_tick) % ticks_per_sample == 0 and k < len(inputs):
-            _set_inputs(inputs[k], state, queue, queue_length)
+        line = t - record_tick
+        if t == arrival and host < len(inputs):
+            _set_inputs(inputs[host], state, queue, queue_length, start)
+            arrival += ticks_per_sample
+            host += 1
         for p in range(len(program)):
-            since = t - turn_start[p]
-            if since < 0 or since % period[p] != 0:
+            if t < due[p]:
                 continue
-            table, table_2 = entries[bounds[p, 0] : bounds[p, 1]], entries[bounds[p, 1] : bounds[p, 2]]
-            messages, kept = 0, 0
-            for q in range(queue_length[p]):
-                i = queue[start[p] + q]
-                old = state[i]
-                new = old if p == 0 else _evaluate(program[p], old, total, parameters, i, table, table_2)
-                saturated = new > state_limit[p] or new < -state_limit[p] - 1
-                if saturated:
-                    new = state_limit[p] if new > state_limit[p] else -state_limit[p] - 1
-                    state_saturations[p] += 1
-                state[i] = new
-                active[i] += 1
-                if saturated or (new != old and stateless[p] == 0):  # its next turn can change something, whatever arrives
-                    queue[start[p] + kept] = i
-                    kept += 1
-                else:
-                    queued[i] = 0
-                message = round_shift(new, shift[p])
-                delta = message - sent[i]
-                if abs(delta) >= threshold[p]:
-                    sent[i] = message
-                    spikes[i] += 1
-                    messages += 1
-                    _send(delta, synapse_start[i], synapse_start[i + 1], slot, weight, arriving, is_touched, touched, touched_count)
-                    if unit_start[p] >= 0:
-                        _note(events, event_count, t, unit_start[p] + i - start[p], message)
-            queue_length[p] = kept
-            if row < len(spikes_per_tick):
-                spikes_per_tick[row, p] = messages
-            sample = since // ticks_per_sample - first_sample
-            if unit_start[p] >= 0 and since % ticks_per_sample == ticks_per_sample - period[p] and 0 <= sample < len(samples):
-                _keep(samples[sample], unit_start[p], state, start[p], start[p + 1])
-        if row < len(trace_state):
-            _keep(trace_state[row], 0, state, 0, len(state))
-            _keep(trace_sent[row], 0, sent, 0, len(sent))
-
-
-@cache
-def run_kernel(cells: tuple[str, ...]) -> Any:
-    """`_run` compiled for the programs of these cells, e.g. ("ltc",)."""
-    names = {function.__name__: recompiled(function) for function in (_arrive, _keep, _note, _send, _set_inputs, round_shift)}
-    used = [name for name in PROGRAM_NAMES if name.partition(".")[0] in cells]
-    programs = {name.partition(".")[2]: with_primitives(PROGRAMS[name].function, {"bit_length": _bit_length}) for name in used}
-    variant = "+".join(cells)
-    evaluate = with_primitives(_evaluate, programs)
-    # Compiled code is linked by names: two of one name, one of them from the cache on disk, would be taken for the same function.
-    evaluate.__qualname__ = f"_evaluate-{variant}"
-    return compiled(_run, f"chip.{variant}", _evaluate=recompiled(evaluate), **names)
+            due[p] += period[p]
+            owned = 0 <= sample[p] < len(samples)
+            if queue_length[p] != 0:
+                first, ahead = start[p], prediction[p] != 0
+                call_program(program[p], pointers, (first, queue_length[p], row[p], width[p], edge[p]))
+                messages = _advance(
+                    p, t, owned, first, state_limit[p], message_shift[p], threshold[p], ahead, stateless[p] == 0 or ahead, unit_start[p],
+                    synapse_start, slot, weight, fresh, state, sent, queued, queue, queue_length, arriving, is_touched, touched,
+                    touched_count, spikes, active, state_saturations, events, event_count,
+                )  # fmt: skip
+                if line < len(spikes_per_tick):
+                    spikes_per_tick[line, p] = messages
+            left[p] -= 1
+            if left[p] == 0:
+                if owned and unit_start[p] >= 0:
+                    _keep(samples[sample[p]], unit_start[p], state, start[p], start[p + 1])
+                sample[p] += 1
+                left[p] = ticks_per_sample // period[p]
+        if line < len(trace_state):
+            _keep(trace_state[line], 0, state, 0, len(state))
+            _keep(trace_sent[line], 0, sent, 0, len(sent))

@@ -153,16 +153,20 @@ def scale(context: Any, numbers: Any, shifted: Any) -> Any:
 
 
 @intrinsic
-def divide_positive(context: Any, numerator: Any, denominator: Any, otherwise: Any) -> Any:
-    """numerator / denominator where the denominator is positive, `otherwise` where it is not."""
+def where_positive(context: Any, test: Any, numbers: Any, otherwise: Any) -> Any:
+    """`numbers` where the test is positive, `otherwise` where it is not."""
 
     def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
-        zero = _spread(builder, ir.Constant(ir.DoubleType(), 0.0))
-        positive = builder.fcmp_ordered(">", arguments[1], zero)
-        divisor = builder.select(positive, arguments[1], _spread(builder, ir.Constant(ir.DoubleType(), 1.0)))
-        return builder.select(positive, builder.fdiv(arguments[0], divisor), arguments[2])
+        positive = builder.fcmp_ordered(">", arguments[0], _spread(builder, ir.Constant(ir.DoubleType(), 0.0)))
+        return builder.select(positive, arguments[1], arguments[2])
 
     return lanes(lanes, lanes, lanes), generate
+
+
+@inlined
+def divide_positive(numerator: Any, denominator: Any, otherwise: Any) -> Any:
+    """numerator / denominator where the denominator is positive, `otherwise` where it is not."""
+    return where_positive(denominator, numerator / denominator, otherwise)
 
 
 @inlined
