@@ -22,15 +22,16 @@ class Trace:
 
 @dataclass(frozen=True, eq=False)
 class ChipActivity:
-    """Counts of a run, ticks that only let the last sample's answer arrive included.
+    """Counts of a run: of the turns that belong to its samples, so that the runs of a stream in pieces add up to the run of the whole.
 
-    samples, ticks, ticks_per_sample: ticks is the number that were run.
+    samples, ticks, ticks_per_sample: ticks is the number that were run, those in which the last sample's answer arrives included; a run
+    that goes on from another does not count those of the other again.
     spikes: population -> (size,) messages sent. updates: population -> (size,) turns, at each of which a chip runs the program.
     active_updates: population -> (size,) turns at which something could change (an accumulator had moved, or the state still did).
     stored_operations: (projections,) weights that met a message, in the order of the network's projections.
     clocked_operations: what they would be if every compartment sent at each of its turns.
     saturations: population (state words), "population.port" (accumulators) or "input" (samples outside of the input format) -> how often.
-    spikes_per_tick: population -> (ticks,); None for runs of more ticks than `event_sim.fixed.MOST_TICKS`. trace: None unless asked.
+    spikes_per_tick: population -> (ticks,); None for runs of more ticks than `event_sim.chip_run.MOST_TICKS`. trace: None unless asked.
     """
 
     samples: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -9,23 +10,15 @@ from typing import Any
 import numpy as np
 
 from event_sim.chip_state import ChipState
-from event_sim.events import FloatArray, IntArray
+from event_sim.events import IntArray
+from event_sim.plan import Start
 from hardware_profiles.fixed_point import round_shift
 from liquid_neuro.cells import PROGRAMS
+from liquid_neuro.cells.lstm_integer import CELL, CELL_TIMED
 from liquid_neuro.quantized_network import Population, QuantizedNetwork
 
 MACHINE_STATE = 10  # of a machine's arrays: the rest are counts
-
-
-def cells_of(quantized: QuantizedNetwork) -> tuple[str, ...]:
-    """The cells whose programs the kernel must know."""
-    from event_sim.kernels import chip
-
-    used = {population.program for population in quantized.populations}
-    unknown = used - {"", *chip.PROGRAM_NAMES}
-    if unknown:
-        raise ValueError(f"programs must be some of {', '.join(chip.PROGRAM_NAMES)} to run in ticks, but one is {min(unknown)}")
-    return tuple(sorted({name.partition(".")[0] for name in used if name}))
+MEMORY_PROGRAMS = (CELL.name, CELL_TIMED.name)
 
 
 def word_limit(bits: int) -> int:
@@ -42,92 +35,152 @@ def unit_populations(quantized: QuantizedNetwork) -> list[tuple[Population, int]
     return found
 
 
+def memory_population(quantized: QuantizedNetwork) -> Population | None:
+    """The population of the memory cells that a network with mixed memory has beside its units; None without."""
+    return next((p for p in quantized.populations if p.program in MEMORY_PROGRAMS), None)
+
+
+def split(quantized: QuantizedNetwork, layout: Any, array: IntArray) -> dict[str, IntArray]:
+    """What belongs to each population of an array over all compartments (views)."""
+    return {p.name: array[layout.start[n] : layout.start[n + 1]] for n, p in enumerate(quantized.populations)}
+
+
 def unit_words(quantized: QuantizedNetwork, layout: Any, state: IntArray) -> IntArray:
-    starts = {p.name: int(layout.start[number]) for number, p in enumerate(quantized.populations)}
-    return np.concatenate([state[starts[p.name] : starts[p.name] + p.size] for p, _ in unit_populations(quantized)])
+    """(units,) words of the network's state."""
+    words = split(quantized, layout, state)
+    return np.concatenate([words[p.name] for p, _ in unit_populations(quantized)])
 
 
 @lru_cache(maxsize=8)
 def layout_of(quantized: QuantizedNetwork) -> Any:
     """The kernel's arrays of a network."""
     from event_sim.kernels import chip
+    from event_sim.kernels.chip_programs import compiled_program
 
     populations = quantized.populations
+    _check_populations(quantized)
     number = {p.name: n for n, p in enumerate(populations)}
-    start = np.concatenate([[0], np.cumsum([p.size for p in populations])]).astype(np.int64)
-    compartments = int(start[-1])
-    parameters = np.zeros((compartments, chip.PARAMETERS), dtype=np.int64)
-    bounds = np.zeros((len(populations), 3), dtype=np.int64)
-    entries: list[IntArray] = []
-    for n, p in enumerate(populations):
-        program = PROGRAMS[p.program] if p.program else None
-        for row, name in enumerate(program.parameters if program else ()):
-            parameters[start[n] : start[n + 1], row] = p.parameters[name]
-        sizes = [sum(len(entry) for entry in entries)]
-        for name in program.tables if program else ():
-            entries.append(p.tables[name])
-            sizes.append(sizes[-1] + len(p.tables[name]))
-        bounds[n] = (sizes + [sizes[-1]] * 3)[:3]
+    start = _edges([p.size for p in populations])
+    ports = np.repeat([len(PROGRAMS[p.program].ports) if p.program else 0 for p in populations], np.diff(start)).astype(np.int64)
+    place = _edges(ports)
+    parameters, row, entries, edge, bounds = _constants(quantized)
     unit_start = np.full(len(populations), -1, dtype=np.int64)
     for p, where in unit_populations(quantized):
         unit_start[number[p.name]] = where
-    synapse_start, slot, weight = _synapses(quantized, number, start, chip.PORTS)
+    synapse_start, slot, weight = _synapses(quantized, number, start, place)
 
     def per_population(values: Any) -> IntArray:
         return np.array(list(values), dtype=np.int64)
 
     return chip.Layout(
         start=start,
-        program=per_population(chip.PROGRAM_NAMES.index(p.program) if p.program else -1 for p in populations),
+        program=per_population(compiled_program(p.program).address for p in populations),
         stateless=per_population(bool(p.program) and PROGRAMS[p.program].stateless for p in populations),
         first_tick=per_population(p.first_tick for p in populations),
         period=per_population(p.period for p in populations),
         threshold=per_population(p.threshold for p in populations),
         message_shift=per_population(p.message_shift for p in populations),
+        prediction=per_population(p.prediction for p in populations),
         state_limit=per_population(word_limit(p.state.bits) for p in populations),
-        table_bounds=bounds,
+        width=per_population(len(PROGRAMS[p.program].parameters) if p.program else 0 for p in populations),
+        row=row,
+        edge=edge,
         unit_start=unit_start,
-        population=np.repeat(np.arange(len(populations)), np.diff(start)),
+        population=np.repeat(np.arange(len(populations), dtype=np.uint32), np.diff(start)),
+        place=place,
+        synapse_start=synapse_start.astype(np.uint32),
+        owner=np.repeat(np.arange(len(ports), dtype=np.uint32), ports),
+        slot=slot.astype(np.uint32),
+        weight=weight.astype(np.int32),
         parameters=parameters,
-        synapse_start=synapse_start,
-        slot=slot,
-        weight=weight,
-        table=np.concatenate([*entries, np.zeros(1, dtype=np.int64)]),
+        entries=entries,
+        bounds=bounds,
     )
 
 
-def _synapses(quantized: QuantizedNetwork, number: Mapping[str, int], start: IntArray, ports: int) -> tuple[IntArray, IntArray, IntArray]:
+@lru_cache(maxsize=8)
+def fingerprint(quantized: QuantizedNetwork) -> str:
+    """A digest of all that a machine's course depends on: equal for equal integers, whatever the float network."""
+    layout, text = layout_of(quantized), hashlib.sha256()
+    for name, array in zip(layout._fields, layout):
+        if name != "program":  # addresses of this process
+            text.update(f"{name}:{array.dtype}:{array.shape}".encode() + array.tobytes())
+    programs = [(p.name, p.program) for p in quantized.populations]
+    text.update(repr((programs, quantized.ticks_per_sample, quantized.accumulator_bits)).encode())
+    return text.hexdigest()[:32]
+
+
+def _edges(sizes: Any) -> IntArray:
+    """Where parts of these sizes begin, one behind the other, and where the last ends."""
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+def _check_populations(quantized: QuantizedNetwork) -> None:
+    """ValueError where a population cannot have its turns on the network's clock."""
+    host = [not p.program for p in quantized.populations]
+    if host != sorted(host, reverse=True):
+        raise ValueError("the host's populations must stand before all others, but do not; build the network again")
+    for p in quantized.populations:
+        if p.program not in PROGRAMS and p.program:
+            raise ValueError(f'program of population "{p.name}" must be one of {", ".join(PROGRAMS)}, but is "{p.program}"')
+        if p.period < 1 or quantized.ticks_per_sample % p.period:
+            raise ValueError(
+                f'period of population "{p.name}" must divide the {quantized.ticks_per_sample} ticks of a sample, but is {p.period}'
+            )
+
+
+def _constants(quantized: QuantizedNetwork) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray]:
+    """(parameters, compartment by compartment; where each population's begin; all tables; where its bounds begin; the bounds)."""
+    parameters, entries = [np.zeros(1, dtype=np.int64)], [np.zeros(1, dtype=np.int64)]
+    rows, edges, bounds = [], [], [1]
+    for p in quantized.populations:
+        program = PROGRAMS[p.program] if p.program else None
+        rows.append(sum(part.size for part in parameters))
+        edges.append(len(bounds) - 1)
+        if program and program.parameters:
+            parameters.append(np.stack([p.parameters[name] for name in program.parameters], axis=1).reshape(-1))
+        for name in program.tables if program else ():
+            entries.append(p.tables[name])
+            bounds.append(bounds[-1] + len(p.tables[name]))
+    row, edge, bound = (np.array(values, dtype=np.int64) for values in (rows, edges, bounds))
+    return np.concatenate(parameters).astype(np.int64), row, np.concatenate(entries).astype(np.int64), edge, bound
+
+
+def _synapses(
+    quantized: QuantizedNetwork, number: Mapping[str, int], start: IntArray, place: IntArray
+) -> tuple[IntArray, IntArray, IntArray]:
     """All projections as one list by sender: (start per compartment, slot, weight)."""
     senders, slots, weights = [], [], []
     for projection in quantized.projections:
         target = quantized.population(projection.target_population)
         port = PROGRAMS[target.program].ports.index(projection.port)
         senders.append(projection.source + start[number[projection.source_population]])
-        slots.append((projection.target + start[number[projection.target_population]]) * ports + port)
+        slots.append(place[projection.target + start[number[projection.target_population]]] + port)
         weights.append(projection.weight)
     sender, slot, weight = (np.concatenate([*parts, np.zeros(0, dtype=np.int64)]) for parts in (senders, slots, weights))
     order = np.argsort(sender, kind="stable")
     counts = np.bincount(sender, minlength=int(start[-1]))
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), slot[order], weight[order]
+    return _edges(counts), slot[order], weight[order]
 
 
-def machine_at_rest(layout: Any) -> Any:
+def machine_at_rest(quantized: QuantizedNetwork, layout: Any) -> Any:
     """A machine at rest: every compartment waits for its first turn."""
     from event_sim.kernels import chip
 
     compartments, populations = len(layout.population), len(layout.program)
-    first = int(layout.start[1])
-    lengths = np.diff(layout.start)
-    lengths[0] = 0
-    slots = compartments * chip.PORTS
+    programmed = np.array([bool(p.program) for p in quantized.populations])
+    slots = len(layout.owner)
     zeros = {name: np.zeros(compartments, dtype=np.int64) for name in ("state", "sent", "spikes", "active")}
-    per_slot = {name: np.zeros(slots, dtype=np.int64) for name in ("total", "arriving", "is_touched", "touched", "total_saturations")}
+    per_slot = {name: np.zeros(slots, dtype=np.int64) for name in ("total", "arriving", "total_saturations")}
     return chip.Machine(
-        queued=(np.arange(compartments) >= first).astype(np.int64),
-        queue=np.arange(compartments),
-        queue_length=lengths,
+        queued=programmed[layout.population].astype(np.uint8),
+        queue=np.arange(compartments, dtype=np.uint32),
+        queue_length=np.where(programmed, np.diff(layout.start), 0),
+        is_touched=np.zeros(slots, dtype=np.uint8),
+        touched=np.zeros(slots, dtype=np.uint32),
         touched_count=np.zeros(1, dtype=np.int64),
         state_saturations=np.zeros(populations, dtype=np.int64),
+        fresh=np.zeros(max(np.diff(layout.start), default=0), dtype=np.int64),
         **zeros,
         **per_slot,
     )
@@ -142,19 +195,18 @@ def state_record(states: IntArray) -> Any:
 
 
 def continue_from(quantized: QuantizedNetwork, layout: Any, machine: Any, chip: ChipState) -> int:
-    """The machine of an earlier run of the same network."""
-    ports = machine.total.size // machine.state.size
+    """The machine of an earlier run of the same network; returns the tick at which it goes on."""
+    if chip.network != fingerprint(quantized):
+        raise ValueError("initial must come from a run of this network, but its integers are others; give its states (initial=final.state)")
     machine.queue_length[:] = 0
     for n, p in enumerate(quantized.populations):
         here = slice(int(layout.start[n]), int(layout.start[n + 1]))
-        if p.name not in chip.state or len(chip.state[p.name]) != p.size:
-            raise ValueError(f'initial must come from a run of this network, but its population "{p.name}" differs; give states instead')
+        slots = slice(int(layout.place[here.start]), int(layout.place[here.stop]))
         machine.state[here], machine.sent[here] = chip.state[p.name], chip.sent[p.name]
         machine.queued[here] = chip.queued[p.name]
         waiting = here.start + np.flatnonzero(chip.queued[p.name])
         machine.queue[here.start : here.start + len(waiting)] = waiting
         machine.queue_length[n] = len(waiting)
-        slots = slice(here.start * ports, here.stop * ports)
         machine.total[slots] = chip.accumulators[p.name].reshape(-1)
         machine.arriving[slots] = chip.arriving[p.name].reshape(-1)
     touched = np.flatnonzero(machine.arriving)
@@ -164,12 +216,16 @@ def continue_from(quantized: QuantizedNetwork, layout: Any, machine: Any, chip: 
     return chip.tick
 
 
-def set_states(quantized: QuantizedNetwork, layout: Any, machine: Any, state: FloatArray) -> None:
-    """States in real numbers: every unit has sent its message, and its targets have it."""
-    starts = {p.name: int(layout.start[n]) for n, p in enumerate(quantized.populations)}
-    for p, where in unit_populations(quantized):
-        here = slice(starts[p.name], starts[p.name] + p.size)
-        machine.state[here] = p.state.quantize(state[where : where + p.size])
+def set_states(quantized: QuantizedNetwork, layout: Any, machine: Any, start: Start) -> None:
+    """States in real numbers: every unit (and memory cell) has sent its message, and its targets have it."""
+    first = {p.name: int(layout.start[n]) for n, p in enumerate(quantized.populations)}
+    given = [(p, start.state[where : where + p.size]) for p, where in unit_populations(quantized)]
+    memory = memory_population(quantized)
+    if memory is not None and start.memory is not None:
+        given.append((memory, start.memory))
+    for p, values in given:
+        here = slice(first[p.name], first[p.name] + p.size)
+        machine.state[here] = p.state.quantize(values)
         machine.sent[here] = round_shift(machine.state[here], p.message_shift)
         for i in range(here.start, here.stop):
             synapses = slice(layout.synapse_start[i], layout.synapse_start[i + 1])

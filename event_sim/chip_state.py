@@ -15,8 +15,9 @@ IntArray = npt.NDArray[np.int64]
 class ChipState:
     """The machine before tick `tick`.
 
-    state, sent: population -> (size,) words and messages last sent. accumulators, arriving: population -> (ports, size) running sums, and
+    state, sent: population -> (size,) words and messages last sent. accumulators, arriving: population -> (size, ports) running sums, and
     what was sent in the tick before. queued: population -> (size,) of 0 and 1, compartments whose next turn can change something.
+    network: the fingerprint of the integers that ran; others are refused.
     """
 
     tick: int
@@ -25,3 +26,4 @@ class ChipState:
     accumulators: Mapping[str, IntArray]
     arriving: Mapping[str, IntArray]
     queued: Mapping[str, IntArray]
+    network: str

@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, overload
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from event_sim import bounds
+from event_sim import bounds, tolerances
 from event_sim.events import EventStream, FloatArray
-from event_sim.plan import ContinuousPlan, SampledPlan, make_plan
+from event_sim.interrupts import interruptible
+from event_sim.keeping import Record, keep_of, kept
+from event_sim.plan import make_plan
 from event_sim.recording import Recording
 from liquid_neuro.network import Exact, LiquidNetwork
 from liquid_neuro.quantized_network import QuantizedNetwork
 
-FINEST = 0.05  # of the first quantum
-ENGINES = {"auto": "event", "event": "event", "clocked": "clocked", "clock": "clocked"}
+ENGINES = {"auto": "auto", "event": "event", "clocked": "clocked", "clock": "clocked"}
 
 
 @overload
 def simulate(
     network: LiquidNetwork | QuantizedNetwork,
-    events: EventStream,
+    events: EventStream | Iterator[tuple[float, int, float]],
     until: float | None = None,
     engine: str = "auto",
-    order: int = 1,
+    order: int | None = None,
     quantum: npt.ArrayLike | None = None,
-    tolerance: float = 1e-3,
+    tolerance: float | None = 1e-3,
     initial: Any = None,
     sample_s: float | None = None,
     progress: bool = False,
+    threads: int | None = None,
+    record: Record = "all",
+    most_events: int | None = None,
 ) -> Recording: ...
 @overload
 def simulate(
@@ -38,101 +43,165 @@ def simulate(
     events: Sequence[EventStream],
     until: float | None = None,
     engine: str = "auto",
-    order: int = 1,
+    order: int | None = None,
     quantum: npt.ArrayLike | None = None,
-    tolerance: float = 1e-3,
+    tolerance: float | None = 1e-3,
     initial: Any = None,
     sample_s: float | None = None,
     progress: bool = False,
+    threads: int | None = None,
+    record: Record = "all",
+    most_events: int | None = None,
 ) -> list[Recording]: ...
 def simulate(
     network: LiquidNetwork | QuantizedNetwork,
-    events: EventStream | Sequence[EventStream],
+    events: EventStream | Sequence[EventStream] | Iterable[tuple[float, int, float]],
     until: float | None = None,
     engine: str = "auto",
-    order: int = 1,
+    order: int | None = None,
     quantum: npt.ArrayLike | None = None,
-    tolerance: float = 1e-3,
+    tolerance: float | None = 1e-3,
     initial: Any = None,
     sample_s: float | None = None,
     progress: bool = False,
+    threads: int | None = None,
+    record: Record = "all",
+    most_events: int | None = None,
 ) -> Recording | list[Recording]:
     """Run a network on a stream of events; a list of streams gives a list of recordings, each from the same `initial`.
 
-    A float network runs event by event (engine "event", which "auto" means) or on a clock ("clocked": faster where most neurons keep
-    moving, see benchmarks/results/engines.md). A quantised network runs on its chip's ticks, bit for bit.
+    A float network runs event by event (engine "event") or on a clock ("clocked", which sends no events: faster where most neurons keep
+    moving). "auto" takes the cheaper one by what the stream causes (event_sim/choice.py); recording.engine and .engine_reason tell which
+    and why. With a quantum "auto" means "event". A quantised network runs on its chip's ticks, bit for bit.
     until: seconds, by default the end of the stream's sample clock or its last event. On a sample clock those samples run that end by then.
-    order: 1, events carry values, or 2, values and slopes: the exact solver's accurate mode, with far fewer events at fine tolerances.
+    order: 1, events carry values, or 2, values and slopes, with far fewer events at fine tolerances: the exact solver only, whose default
+    it is unless a quantum is given.
     quantum: how far a state may move from the value last sent before it sends again, one number or one per unit; 0 sends every change
-    (sampled solvers only). By default it is chosen so that the estimated state error keeps `tolerance`: where a first run does not, a
-    second one has a finer quantum (at most 20 times finer; recording.error_bound tells what was reached).
+    (sampled solvers only). By default it is chosen so that recording.error_bound keeps `tolerance`, where it can be kept.
+    tolerance: the largest error of any state. Each event-driven run is confirmed by a coarser one, which costs about half of it; None with
+    a quantum leaves that out and tells an estimate.
     initial: the state to start from: (units,) numbers, (h, c) for mixed memory, or recording.final to go on; default zeros.
     sample_s: a sample clock for streams that have none. progress: a bar on standard error.
+    threads: over how many threads a list of streams is spread, by default over all processors; the bytes are the same for any number.
+    record: whose states to keep: "all", "outputs", "none" or a list of units; outputs are always kept. most_events: keep so many events at
+    most, the last ones. Counts are complete in any case.
+    events may also be any iterable of rows (time_s, channel, value) in order of time, such as a generator: they are pushed piece by piece
+    into an event-driven run that never holds more of them than a piece (event_sim/pushed.py).
     Ctrl-C ends an event-driven run early: the recording holds what was simulated so far and says so (recording.interrupted); of a list of
     streams no further ones are run. A second Ctrl-C raises KeyboardInterrupt.
     Contradictions raise ValueError.
     """
     if not isinstance(network, LiquidNetwork | QuantizedNetwork):
         raise ValueError(f"`network` must be a LiquidNetwork or a QuantizedNetwork, but is {type(network).__name__}")
-    if not isinstance(events, EventStream | list | tuple):
+    if not isinstance(events, EventStream | Iterable) or isinstance(events, str | bytes | np.ndarray):
         kind = type(events).__name__
         raise ValueError(f"`events` must be an EventStream or a list of them, but is {kind}; make one by EventStream.from_samples")
-    if not isinstance(events, EventStream):
-        shared = (until, engine, order, quantum, tolerance, initial, sample_s, progress)
-        recordings: list[Recording] = []
-        for stream in events:
-            recordings.append(simulate(network, stream, *shared))
-            if recordings[-1].interrupted:
-                break
-        return recordings
+    given = _Given(until, engine, order, quantum, tolerance, initial, sample_s, progress, record, most_events)
+    if isinstance(events, EventStream):
+        return _on_stream(network, events, given)
+    if isinstance(events, list | tuple):
+        return _on_streams(network, events, given, threads)
+    return _on_rows(network, events, given)
+
+
+class _Given(NamedTuple):
+    """What `simulate` was given beside network and events."""
+
+    until: float | None
+    engine: str
+    order: int | None
+    quantum: npt.ArrayLike | None
+    tolerance: float | None
+    initial: Any
+    sample_s: float | None
+    progress: bool
+    record: Record
+    most_events: int | None
+
+    def kept(self, network: LiquidNetwork | QuantizedNetwork, run: Recording) -> Recording:
+        """What is to be kept of a run, which now also knows the sources of its synapses."""
+        floats = network if isinstance(network, LiquidNetwork) else network.network
+        if floats.wiring is not None:
+            run = run.told(sources=(floats.wiring.source, floats.wiring.sensory_source))
+        return kept(run, keep_of(self.record, self.most_events, floats.units, floats.outputs), floats.units)
+
+
+def _on_stream(network: LiquidNetwork | QuantizedNetwork, stream: EventStream, given: _Given) -> Recording:
+    engine, quantum = given.engine, given.quantum
     if engine not in ENGINES:
         raise ValueError(f'`engine` must be "auto", "event" or "clocked", but is "{engine}"')
     if isinstance(network, QuantizedNetwork):
-        if quantum is not None or order != 1:
+        if quantum is not None or given.order not in (None, 1):
             raise ValueError("`quantum` and `order` must not be given for a quantised network: its thresholds decide what is sent")
-        return _simulate_quantized(network, events, until, initial, engine, sample_s, progress)
+        return given.kept(network, _simulate_quantized(network, stream, given.until, given.initial, engine, given.sample_s, given.progress))
+    if ENGINES[engine] == "clocked" and (quantum is not None or given.order not in (None, 1)):
+        raise ValueError('`quantum` and `order` must not be given with engine="clocked", which sends no events; leave them out')
+    order = order_of(network, given.order, quantum is None)
+    keep = keep_of(given.record, given.most_events, network.units, network.outputs)
+    plan = replace(make_plan(network, stream, given.until, given.initial, given.sample_s), keep=keep)
+    if engine == "event" or quantum is not None:
+        run = _event_driven(plan, quantum, given.tolerance, order, given.progress)
+    elif engine == "auto":
+        from event_sim import choice
+
+        with interruptible():
+            run = choice.run_chosen(plan, bounds.checked_tolerance(given.tolerance), order, given.progress)
+    else:
+        from event_sim import clocked
+
+        run = clocked.run_clocked(plan, bounds.checked_tolerance(given.tolerance), given.progress)
+    return given.kept(network, run)
+
+
+def _on_streams(
+    network: LiquidNetwork | QuantizedNetwork, streams: Sequence[EventStream], given: _Given, threads: int | None
+) -> list[Recording]:
+    from event_sim import batch
+
+    for stream in streams:
+        if not isinstance(stream, EventStream):
+            raise ValueError(f"`events` must be an EventStream or a list of them, but the list holds a {type(stream).__name__}")
+    if ENGINES.get(given.engine) == "clocked" and given.quantum is None and given.order in (None, 1) and batch.takes(network, streams):
+        runs = batch.on_clock(network, streams, (given.until, given.initial, given.sample_s), threads, given.progress)
+        return [given.kept(network, run) for run in runs]
+    return batch.over_streams(
+        lambda stream, progress: _on_stream(network, stream, given._replace(progress=progress)), streams, threads, given.progress
+    )
+
+
+def _on_rows(network: LiquidNetwork | QuantizedNetwork, rows: Iterable[Any], given: _Given) -> Recording:
+    from event_sim import pushed
+
+    if not isinstance(network, LiquidNetwork):
+        raise ValueError("`events` must be an EventStream for a quantised network, but is an iterable; make one of all its rows")
+    if given.engine not in ("auto", "event"):
+        raise ValueError(f'`engine` must be "auto" or "event" for rows that come one by one, but is "{given.engine}"')
+    order, quantum = order_of(network, given.order, given.quantum is None), given.quantum
+    if quantum is None:
+        quantum = bounds.checked_tolerance(given.tolerance) * tolerances.FIRST_QUANTUM[order]
+    keep = keep_of(given.record, given.most_events, network.units, network.outputs)
+    steps = quantum_of(network, quantum)
+    return pushed.run_pushed(network, rows, given.until, steps, order, given.initial, given.sample_s, keep, given.progress)
+
+
+def _event_driven(plan: tolerances.Plan, quantum: npt.ArrayLike | None, tolerance: float | None, order: int, progress: bool) -> Recording:
+    """An event-driven run with the given quantum, or with one that keeps the tolerance."""
+    with interruptible():
+        if quantum is None:
+            return tolerances.to_tolerance(plan, bounds.checked_tolerance(tolerance), order, progress)
+        run = tolerances.event_run(plan, quantum_of(plan.network, quantum), order, progress)
+        return tolerances.with_errors(plan, run, order, confirm=tolerance is not None)
+
+
+def order_of(network: LiquidNetwork, order: int | None, to_tolerance: bool = False) -> int:
+    """The order of events: 1 (values) or 2 (values and slopes). None: 2 for the exact solver where a tolerance is to be kept, else 1."""
+    if order is None:
+        return 2 if to_tolerance and isinstance(network.solver, Exact) else 1
     if order not in (1, 2):
         raise ValueError(f"`order` must be 1 (events carry values) or 2 (values and slopes), but is {order}")
     if order == 2 and not isinstance(network.solver, Exact):
         raise ValueError(f"`order` must be 1 under the solver {network.solver}, but is 2; slopes need the solver exact")
-    if ENGINES[engine] == "clocked" and (quantum is not None or order != 1):
-        raise ValueError('`quantum` and `order` must not be given with engine="clocked", which sends no events; leave them out')
-    plan = make_plan(network, events, until, initial, sample_s)
-    if ENGINES[engine] == "event":
-        return _to_tolerance(network, plan, quantum, tolerance, order, progress)
-    from event_sim import clocked
-
-    return clocked.run_clocked(plan, tolerance, progress)
-
-
-def _to_tolerance(
-    network: LiquidNetwork,
-    plan: SampledPlan | ContinuousPlan,
-    quantum: npt.ArrayLike | None,
-    tolerance: float,
-    order: int,
-    progress: bool,
-) -> Recording:
-    """An event-driven run with the given quantum, or with one that keeps the tolerance."""
-    if quantum is not None:
-        return _event_driven(plan, quantum_of(network, quantum), order, progress)
-    steps = bounds.quantum_for(tolerance, network.units)
-    run = _event_driven(plan, steps, order, progress)
-    if run.error_estimate <= tolerance or run.interrupted:
-        return run
-    return _event_driven(plan, steps * max(0.9 * tolerance / run.error_estimate, FINEST), order, progress)
-
-
-def _event_driven(plan: SampledPlan | ContinuousPlan, quantum: FloatArray, order: int, progress: bool) -> Recording:
-    """One event-driven run by the engine of the network's cell and solver."""
-    from event_sim import asynchronous, asynchronous_cfc, second_order
-
-    if isinstance(plan, ContinuousPlan):
-        if order == 2:
-            return second_order.run_second_events(plan, quantum, progress)
-        return asynchronous.run_exact_events(plan, quantum, progress)
-    run = asynchronous_cfc.run_cfc_events if plan.network.cell == "cfc" else asynchronous.run_fused_events
-    return run(plan, quantum, progress)
+    return order
 
 
 def quantum_of(network: LiquidNetwork, quantum: npt.ArrayLike) -> FloatArray:

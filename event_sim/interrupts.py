@@ -11,42 +11,77 @@ from typing import Any
 
 from event_sim.plan import chunks
 
+Watch = Callable[[float, int], bool]  # (share of the run done, synaptic operations so far) -> whether to go on
 FIRST_PIECE = 64  # steps before the first look at the clock
+LOOKS = 32
 PIECE_S = 0.1  # a piece that takes longer is followed by a shorter one
+
+
+class _Handler:
+    """Counts Ctrl-C; the second one raises KeyboardInterrupt."""
+
+    def __init__(self) -> None:
+        self.pressed = False
+
+    def __call__(self, number: int, frame: Any) -> None:
+        if self.pressed:
+            signal.default_int_handler(number, frame)
+        self.pressed = True
 
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
     """Within it the first Ctrl-C sets a flag, which the yielded function tells; a second one raises KeyboardInterrupt as ever.
 
-    A program's own handler of SIGINT stays in force, and threads other than the main one receive no signals: there nothing changes.
+    One within another, or in a thread that works for it, shares its flag, so that a Ctrl-C ends all runs of a call. A program's own handler
+    of SIGINT stays in force, and threads of a program's own receive no signals: there nothing changes.
     """
-    pressed: list[int] = []
-    default = signal.default_int_handler
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is not default:
+    present = signal.getsignal(signal.SIGINT)
+    if isinstance(present, _Handler):
+        yield lambda: present.pressed
+        return
+    if threading.current_thread() is not threading.main_thread() or present is not signal.default_int_handler:
         yield lambda: False
         return
-
-    def handler(number: int, frame: Any) -> None:
-        if pressed:
-            default(number, frame)
-        pressed.append(number)
-
+    handler = _Handler()
     signal.signal(signal.SIGINT, handler)
     try:
-        yield lambda: bool(pressed)
+        yield lambda: handler.pressed
     finally:
-        signal.signal(signal.SIGINT, default)
+        signal.signal(signal.SIGINT, present)
 
 
-def pieces(total: int, progress: bool, description: str, stopped: Callable[[], bool]) -> Iterator[tuple[int, int]]:
-    """Parts (first, last) of `total` steps of about PIECE_S seconds each, with a bar if asked for; none once stopped() is true."""
+def pieces(
+    total: int, progress: bool, description: str, stopped: Callable[[], bool], look: Callable[[int], bool] | None = None
+) -> Iterator[tuple[int, int]]:
+    """Parts (first, last) of `total` steps of about PIECE_S seconds each, with a bar if asked for; none once stopped() is true.
+
+    look: asked behind every power of two and every LOOKS-th of the steps (whatever the time) whether to go on, with the steps done so far.
+    """
     size = FIRST_PIECE
     for begin, end in chunks(total, progress, description):
         while begin < end:
             if stopped():
                 return
             started, last = perf_counter(), min(begin + size, end)
+            if look is not None:
+                last = min(last, _next_look(begin, total))
             yield begin, last
-            size = max(1, size // 2) if perf_counter() - started > PIECE_S else size * 2
+            if last == begin + size:
+                size = max(1, size // 2) if perf_counter() - started > PIECE_S else size * 2
             begin = last
+            if look is not None and begin == _next_look(begin - 1, total) and begin < total and not look(begin):
+                return
+
+
+def _next_look(done: int, total: int) -> int:
+    """The first step behind `done` at which to look."""
+    stride = max(total // LOOKS, 1)
+    return min(1 << done.bit_length(), (done // stride + 1) * stride)
+
+
+def looks(watch: Watch | None, operations: Callable[[], int], total: int) -> Callable[[int], bool] | None:
+    """What `pieces` asks for a watch over a run of so many steps; operations: how many there were so far, those of inputs excepted."""
+    if watch is None:
+        return None
+    return lambda done: watch(done / total, operations())

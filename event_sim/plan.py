@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from event_sim.events import BOUNDARY_TOLERANCE, EventStream, FloatArray, IntArray
+from event_sim.keeping import Keep, keep_of
 from event_sim.recording import FinalState
 from liquid_neuro.network import Exact, LiquidNetwork
 
@@ -18,11 +19,15 @@ CHUNKS = 100  # a progress bar moves at most so many times
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """The state at the beginning: state (units,), memory (units,) or None, inputs (channels,) the held levels."""
+    """The state at the beginning: state (units,), memory (units,) or None, inputs (channels,) the held levels.
+
+    final: the end of the run that goes on, None for a run that begins.
+    """
 
     state: FloatArray
     memory: FloatArray | None
     inputs: FloatArray
+    final: FinalState | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +36,7 @@ class SampledPlan:
 
     boundaries_s (K + 1,), lengths_s (K,), timespans (K,) in model units, levels (K, inputs), event_counts (channels,).
     cut_off: whether the stream goes on after the run's end. first: the number of the run's first sample in the stream.
+    keep: what its recording keeps; None for everything.
     """
 
     network: LiquidNetwork
@@ -43,6 +49,12 @@ class SampledPlan:
     event_counts: IntArray
     cut_off: bool
     first: int = 0
+    keep: Keep | None = None
+
+    @property
+    def kept(self) -> Keep:
+        """What its recording keeps."""
+        return self.keep or keep_of("all", None, self.network.units, self.network.outputs)
 
     @property
     def samples(self) -> int:
@@ -81,7 +93,8 @@ class SampledPlan:
     def final(self, state: FloatArray | tuple[FloatArray, FloatArray]) -> FinalState:
         """The end of this run with the state it reached."""
         inputs = self.levels[-1] if self.samples else self.start.inputs
-        return FinalState(float(self.boundaries_s[-1]), state, inputs.copy(), self.stream if self.cut_off else None)
+        stream = self.stream if self.cut_off else None
+        return FinalState(float(self.boundaries_s[-1]), state, inputs.copy(), stream, network=self.network.fingerprint)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +116,12 @@ class ContinuousPlan:
     samples: int
     event_counts: IntArray
     cut_off: bool
+    keep: Keep | None = None
+
+    @property
+    def kept(self) -> Keep:
+        """What its recording keeps."""
+        return self.keep or keep_of("all", None, self.network.units, self.network.outputs)
 
     def level_range(self) -> tuple[FloatArray, FloatArray]:
         """The lowest and highest level of each channel during the run."""
@@ -141,7 +160,7 @@ class ContinuousPlan:
         """The end of this run with the state it reached."""
         inputs = self.start.inputs.copy()
         inputs[self.channel] = self.value  # NumPy assigns in order: the last change wins
-        return FinalState(self.end_s, state, inputs, self.stream if self.cut_off else None)
+        return FinalState(self.end_s, state, inputs, self.stream if self.cut_off else None, network=self.network.fingerprint)
 
 
 def make_plan(
@@ -301,7 +320,12 @@ def start_of(network: LiquidNetwork, initial: Any, keep_levels: bool) -> Start:
     """The initial state from None (zeros), a FinalState, (units,) numbers, or (h, c) of them for mixed memory."""
     inputs = np.zeros(network.inputs)
     given: Any = initial
+    final = initial if isinstance(initial, FinalState) else None
     if isinstance(initial, FinalState):
+        if initial.network not in ("", network.fingerprint):
+            raise ValueError(
+                "`initial` must come from a run of this network, but comes from that of another; give its state alone (initial=final.state)"
+            )
         given = initial.state
         if keep_levels:
             inputs[: len(initial.inputs)] = initial.inputs[: network.inputs]
@@ -310,8 +334,8 @@ def start_of(network: LiquidNetwork, initial: Any, keep_levels: bool) -> Start:
     if network.mixed_memory:
         if not isinstance(given, tuple) or len(given) != 2:
             raise ValueError("`initial` must be a pair (h, c) for mixed memory, but is not")
-        return Start(_vector(given[0], network.units), _vector(given[1], network.units), inputs)
-    return Start(_vector(given, network.units), None, inputs)
+        return Start(_vector(given[0], network.units), _vector(given[1], network.units), inputs, final)
+    return Start(_vector(given, network.units), None, inputs, final)
 
 
 def _vector(values: npt.ArrayLike, units: int) -> FloatArray:

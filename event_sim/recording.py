@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from event_sim.carried import Carried
 from event_sim.events import EventStream, FloatArray, IntArray
+from liquid_neuro.checks import freeze_arrays
 
 if TYPE_CHECKING:
     from event_sim.chip_activity import ChipActivity
@@ -22,7 +25,9 @@ class FinalState:
 
     state: (units,), or (h, c) each (units,) for mixed memory. inputs: (channels,) the levels then held.
     stream: the stream that `until` cut off. Given again, it is continued from time_s; another stream starts at its own beginning.
-    chip: what a chip run needs beside (accumulators, messages last sent), else None.
+    chip: what a chip run needs beside (accumulators, messages last sent), else None. carried: what an event-driven run needs beside (what
+    neurons last sent, messages under way), so that a run that is cut in two gives the same bytes; None after other engines.
+    network: the fingerprint of the network that ran; another network is refused. "" for any.
     """
 
     time_s: float
@@ -30,6 +35,11 @@ class FinalState:
     inputs: FloatArray
     stream: EventStream | None = None
     chip: Any = None
+    carried: Carried | None = None
+    network: str = ""
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +53,9 @@ class Segments:
     start: FloatArray
     target: FloatArray
     rate: FloatArray
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
 
     def at(self, time_s: FloatArray) -> FloatArray:
         """The values at the given times; before the first row its start."""
@@ -68,6 +81,9 @@ class CurvedSegments:
     held: FloatArray
     capacity: float
     unit_s: float
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
 
     def at(self, time_s: FloatArray) -> FloatArray:
         """The values at the given times; before the first row its start."""
@@ -98,10 +114,15 @@ class Recording:
     neuron_synaptic_operations: events times fan-out in the neuron graph (`synaptic_operations` is the same).
     stored_synaptic_operations: all synapses that were evaluated, sensory ones included; on a chip with its gates.
     clocked_synaptic_operations: what a clock-driven run of the same stream evaluates.
-    error_bound: of the states, against the network's own solver run without quantum; error_bound_kind says where it comes from:
-    "derived" (proved for this network and these input levels), "estimate" (error_estimate, the network's response in the worst case; see
-    event_sim/bounds.py), "rounding" or "none". An estimate is no proof: it held on all networks with ncps' initial ranges that were tried,
-    but weights and slopes several times larger were seen to miss it, by 4 times (LTC, exact) and 16 times (a CfC with a backbone).
+    error_bound: of the states, against the network's own solver run without quantum; error_bound_kind says where it comes from (see
+    event_sim/bounds.py): "derived" (proved for this network and these input levels), "confirmed" (by a coarser run that was moved on its
+    way; no proof, but no error exceeded it on any of 1,000 random networks with weights and slopes up to 8 times ncps' ranges), "box"
+    (all states stay in a box, and nothing better is known: the network amplifies what is left unsent), "estimate" (to first order, for runs
+    that were not confirmed: no bound), "rounding" or "none". error_estimate: what the largest error probably is.
+    engine_reason: why `engine="auto"` chose the engine; "" where it was asked for.
+    state_units: the units whose states `state` holds, column by column, where `record` chose some; else empty: all of them.
+    events_dropped: how many events `most_events` left out, the earliest ones; event_counts counts them. An event-driven run of the exact
+    solver that dropped some tells outputs at its recorded times only. sources: of the wiring's synapses (see synapse_event_counts).
     activity: the chip's counts (event_sim.chip_activity), else None. seconds: the wall time that the run took.
     interrupted: whether Ctrl-C ended an event-driven run before its time; the recording then reaches as far as the run came.
     """
@@ -128,11 +149,33 @@ class Recording:
     output_offset: FloatArray = field(default_factory=lambda: np.zeros(0))
     activity: ChipActivity | None = None
     interrupted: bool = False
+    engine_reason: str = ""
+    state_units: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    events_dropped: int = 0
+    sources: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]] | None = None
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
 
     @property
     def synaptic_operations(self) -> int:
         """Events times fan-out in the neuron graph."""
         return self.neuron_synaptic_operations
+
+    def told(self, **facts: Any) -> Recording:
+        """The same recording with other facts (fields that are no arrays, or arrays that are read-only already)."""
+        result = copy(self)
+        for name, fact in facts.items():
+            object.__setattr__(result, name, fact)
+        return result
+
+    @property
+    def synapse_event_counts(self) -> tuple[IntArray, IntArray]:
+        """How many events every recurrent and every sensory synapse passed on, in the order of the wiring's lists: those of its source."""
+        if self.sources is None:
+            raise ValueError("a recording must come from a network with a wiring to tell events per synapse, but does not")
+        source, sensory_source = self.sources
+        return self.event_counts[source], self.input_event_counts[sensory_source]
 
     def output(self, time_s: npt.ArrayLike) -> FloatArray:
         """y at the given time: (outputs,) for a number, (n, outputs) for n times.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from event_sim import events, recording
+from event_sim import carried, events, recording
 from event_sim.recording import Recording
 from liquid_neuro.archive import dataclasses_of, read_archive, write_archive
 
@@ -31,4 +31,4 @@ def load_recording(path: str | Path) -> Recording:
 
 
 def _classes() -> tuple[type, ...]:
-    return dataclasses_of(recording, events, *(importlib.import_module(name) for name in _CHIP_MODULES))
+    return dataclasses_of(recording, carried, events, *(importlib.import_module(name) for name in _CHIP_MODULES))

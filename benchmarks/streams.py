@@ -1,0 +1,203 @@
+"""Events against the clock on real streams: `uv run python -m benchmarks.streams [--data FOLDER] [--quick]`.
+
+Writes benchmarks/results/streams.md and streams.svg. FOLDER holds data sets that do not come along (benchmarks/stream_data.py names their
+files); those that are not there are left out. Both engines meet the same rms error of 1e-3 of all states, against the clock-driven run:
+the event-driven one with the largest quantum that does. CPU time of one thread, minima over repeats. `--prices` prints what
+event_sim/choice.py takes operations to cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.engines import fastest, processor
+from benchmarks.stream_data import streams
+from event_sim import EventStream, Recording, choice, simulate
+from liquid_neuro import LiquidNetwork, Wiring, ltc
+
+RESULTS = Path(__file__).parent / "results"
+ERROR = 1e-3
+THRESHOLDS = (0.0, 0.1, 0.5)
+SIZES = {"19": (19, 0), "302 x 20": (302, 20), "2,000 x 32": (2000, 32)}
+COLORS = {"19": "#4477aa", "302 x 20": "#228833", "2,000 x 32": "#cc3311"}
+
+
+class Row(NamedTuple):
+    """One network on one stream: microseconds per sample on the clock, by events at equal error, by events and by `auto` to a tolerance."""
+
+    stream: str
+    network: str
+    threshold: float
+    changing: float
+    clock: float
+    event: float
+    activity: float
+    careful: float
+    auto: float
+    chosen: str
+
+
+def network_of(name: str, inputs: int) -> LiquidNetwork:
+    """A network of the given size with ncps' initial ranges."""
+    units, fan_in = SIZES[name]
+    wiring = Wiring.random_fan_in(inputs, units, 1, fan_in, sensory_fan_in=1) if fan_in else Wiring.auto_ncp(inputs, units, 1)
+    return ltc(wiring, seed=1)
+
+
+def at_equal_error(network: LiquidNetwork, stream: EventStream, exact: Recording) -> float:
+    """The largest quantum 0.1 / 1.5^n whose rms error is at most ERROR."""
+    quantum = 0.1
+    while True:
+        run = simulate(network, stream, quantum=quantum, tolerance=None)
+        if float(np.sqrt(np.mean((run.state - exact.state) ** 2))) <= ERROR:
+            return quantum
+        quantum /= 1.5
+
+
+def measured(name: str, stream_name: str, x: np.ndarray, threshold: float, repeats: int) -> Row:
+    """One row of the table."""
+    network, stream = network_of(name, x.shape[1]), EventStream.from_samples(x, sample_s=1.0, threshold=threshold)
+    exact, us = simulate(network, stream, engine="clocked"), 1e6 / len(x)
+    quantum = at_equal_error(network, stream, exact)
+    run, auto = simulate(network, stream, quantum=quantum, tolerance=None), simulate(network, stream)
+    times = (
+        fastest(lambda: simulate(network, stream, engine="clocked"), repeats),
+        fastest(lambda: simulate(network, stream, quantum=quantum, tolerance=None), repeats),
+        fastest(lambda: simulate(network, stream, engine="event"), max(repeats - 1, 1)),
+        fastest(lambda: simulate(network, stream), repeats),
+    )
+    clock, event, careful, chosen = (seconds * us for seconds in times)
+    share = run.stored_synaptic_operations / run.clocked_synaptic_operations
+    changing = float(np.mean(np.diff(stream.held(), axis=0, prepend=0.0) != 0.0))
+    return Row(stream_name, name, threshold, changing, clock, event, share, careful, chosen, auto.engine)
+
+
+def sparse(samples: int, every: int) -> np.ndarray:
+    """One input of eight changes every n-th sample."""
+    generator, x = np.random.default_rng(0), np.zeros((samples, 8))
+    for sample in range(0, samples, every):
+        x[sample:, generator.integers(8)] = generator.normal()
+    return x
+
+
+def table(rows: list[Row]) -> list[str]:
+    """The rows as Markdown."""
+    titles: tuple[str, ...] = ("stream", "network", "threshold", "inputs changing", "clock, us", "events, us", "clock / events", "activity")
+    titles += ("events to 1e-3, us", "auto to 1e-3, us", "auto took", "better / auto")
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for r in rows:
+        lines.append(
+            f"| {r.stream} | {r.network} | {r.threshold:g} | {r.changing:.1%} | {r.clock:.3g} | {r.event:.3g} | {r.clock / r.event:.2f} | "
+            f"{r.activity:.4f} | {r.careful:.3g} | {r.auto:.3g} | {r.chosen} | {min(r.clock, r.careful) / r.auto:.2f} |"
+        )
+    return lines
+
+
+def crossing(rows: list[Row], name: str) -> str:
+    """Where events overtake the clock: the activity at which a line through log ratio against log activity meets 1."""
+    points = np.array([(math.log(r.activity), math.log(r.clock / r.event)) for r in rows if r.network == name])
+    slope, offset = np.polyfit(points[:, 0], points[:, 1], 1) if len(points) > 2 else (0.0, 0.0)
+    return f"{math.exp(-offset / slope):.2%}" if slope < 0 else "-"
+
+
+def picture(rows: list[Row]) -> str:
+    """A plain SVG: clock / events over activity, both logarithmic."""
+    width, height, left, bottom = 720, 440, 70, 50
+    low, high = 1e-4, 1.0
+    top = max(10.0, *(r.clock / r.event for r in rows)) * 1.3
+    least = min(0.1, *(r.clock / r.event for r in rows)) / 1.3
+
+    def at(activity: float, ratio: float) -> tuple[float, float]:
+        x = left + (width - left - 20) * math.log(max(activity, low) / low) / math.log(high / low)
+        return x, height - bottom - (height - bottom - 20) * math.log(ratio / least) / math.log(top / least)
+
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">']
+    parts.append(f'<rect width="{width}" height="{height}" fill="white"/>')
+    for activity in (1e-4, 1e-3, 1e-2, 1e-1, 1.0):
+        x, y = at(activity, least)
+        parts.append(f'<line x1="{x:.1f}" y1="20" x2="{x:.1f}" y2="{y:.1f}" stroke="#ddd"/>')
+        parts.append(f'<text x="{x:.1f}" y="{y + 16:.1f}" text-anchor="middle">{activity:g}</text>')
+    for ratio in (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0):
+        if least <= ratio <= top:
+            x, y = at(low, ratio)
+            stroke = "#333" if ratio == 1.0 else "#ddd"
+            parts.append(f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{width - 20}" y2="{y:.1f}" stroke="{stroke}"/>')
+            parts.append(f'<text x="{x - 6:.1f}" y="{y + 4:.1f}" text-anchor="end">{ratio:g}</text>')
+    for r in rows:
+        x, y = at(r.activity, r.clock / r.event)
+        label = f"{r.stream}, {r.network}, threshold {r.threshold:g}"
+        parts.append(
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{COLORS[r.network]}" fill-opacity="0.7"><title>{label}</title></circle>'
+        )
+    for index, (name, color) in enumerate(COLORS.items()):
+        parts.append(f'<circle cx="{width - 130}" cy="{34 + 18 * index}" r="4" fill="{color}"/>')
+        parts.append(f'<text x="{width - 120}" y="{38 + 18 * index}">{name} neurons</text>')
+    below = "activity: synaptic operations of events / of the clock"
+    parts.append(f'<text x="{(left + width) / 2}" y="{height - 12}" text-anchor="middle">{below}</text>')
+    parts.append(f'<text transform="translate(16 {height / 2}) rotate(-90)" text-anchor="middle">time on the clock / time by events</text>')
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def prices() -> list[str]:
+    """Nanoseconds per operation and per synapse of the set-up, of both engines, by size."""
+    lines = [
+        "| network | events: set-up per synapse, ns | per operation, ns | clock: set-up, ns | per evaluation, ns |",
+        "|---|---|---|---|---|",
+    ]
+    still = EventStream.from_samples(np.zeros((1, 8)), sample_s=1.0)
+    for name, samples in (("19", 2000), ("302 x 20", 300), ("2,000 x 32", 40)):
+        network, cells = network_of(name, 8), []
+        stream = EventStream.from_samples(np.random.default_rng(0).normal(size=(samples, 8)), sample_s=1.0)
+        for options in ({"quantum": 1e-3, "tolerance": None}, {"engine": "clocked"}):
+            call = partial(simulate, network, **options)  # type: ignore[arg-type]
+            begin, run = fastest(partial(call, still), 3), call(stream)
+            wiring = network.wiring
+            assert wiring is not None
+            spent = fastest(partial(call, stream), 3) - begin
+            cells += [begin / wiring.synapse_count * 1e9, spent / run.stored_synaptic_operations * 1e9]
+        lines.append(f"| {name} | " + " | ".join(f"{cell:.3g}" for cell in cells) + " |")
+    return [*lines, "", f"assumed: events {choice.EVENTS}, clock {choice.CLOCK}"]
+
+
+def main() -> None:
+    """Run everything, print it and write the table and the picture."""
+    parser = argparse.ArgumentParser(description="Events against the clock on real streams.")
+    parser.add_argument("--data", type=Path, default=None, help="folder with further data sets")
+    parser.add_argument("--quick", action="store_true", help="fewer samples, one repeat")
+    parser.add_argument("--prices", action="store_true", help="print the prices of operations and stop")
+    options = parser.parse_args()
+    if options.prices:
+        print("\n".join(prices()))
+        return
+    repeats, rows = (1 if options.quick else 3), []
+    for stream_name, x in streams(options.data, 150 if options.quick else 600).items():
+        for name in SIZES:
+            part = x if name != "2,000 x 32" else x[: len(x) // 2]
+            for threshold in THRESHOLDS:
+                rows.append(measured(name, stream_name, part, threshold, repeats))
+                print(table(rows)[-1], flush=True)
+    swept = [measured("2,000 x 32", f"one of 8 inputs every {every}", sparse(300, every), 0.0, repeats) for every in (1, 3, 10, 30, 100)]
+    text = [f"# Events against the clock on real streams\n\n{processor()}, CPU time of one thread, per sample, at rms error {ERROR:g}.\n"]
+    text.append(
+        "Inputs are standardised and sent on delta with the threshold; networks have ncps' initial ranges; a sample is one model unit.\n"
+    )
+    text.append(
+        "\n".join(table(rows)) + "\n\n## Changes ever rarer\n\n" + "\n".join(table(swept)) + "\n\n## The crossover\n\n![](streams.svg)\n"
+    )
+    text.append(
+        "\n".join(f"- {name}: events overtake the clock below an activity of about {crossing(rows + swept, name)}" for name in SIZES) + "\n"
+    )
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "streams.md").write_text("\n".join(text))
+    (RESULTS / "streams.svg").write_text(picture(rows + swept))
+    print(text[-1])
+
+
+if __name__ == "__main__":
+    main()

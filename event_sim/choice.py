@@ -1,0 +1,257 @@
+"""engine="auto": whether a stream is cheaper by events or on a clock.
+
+The clock's cost is known before a run: so many synapse evaluations. That of events is not: it is what neurons send. What is known is when:
+at the start and for a while (BUSY) after an input has changed. Three questions are asked in turn, each only where the one before left it
+open, and none of them looks at a wall clock, so that the same input always has the same answer:
+
+1. If neurons send at RATE of the most they can while they are busy, do events cost more than CERTAIN times the clock? Then the clock.
+2. The event-driven run begins. Once it has spent TRIAL of the clock's cost, what is left is foreseen from its rate while busy so far.
+   Whenever that exceeds the whole clock's cost, the clock runs instead. Otherwise what was done is part of the run: asking costs nothing.
+3. Does the run keep the tolerance, or would a finer one that does cost more than the clock? Then the clock.
+
+Prices are nanoseconds, measured by `python -m benchmarks.streams --prices`; they need to be right to some ten per cent of each other only.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from event_sim import tolerances
+from event_sim.events import FloatArray
+from event_sim.plan import ContinuousPlan, SampledPlan
+from event_sim.recording import CurvedSegments, Recording
+from liquid_neuro.cells import ltc
+from liquid_neuro.network import Fused
+
+TRIAL = 0.04
+BUSY = 2.5  # samples, or model units under the exact solver
+RATE = 0.5
+CERTAIN = 1.25
+SECOND_ORDER = 60.0, 2.5e-5  # sub-steps' worth of events of second order that a busy neuron sends per model unit, at this quantum
+PASSES = 2.0  # what all runs of the exact clock cost together, in last runs
+TRIAL_INTERVALS = 32  # one of so many intervals is run on the exact clock to see how many steps it needs
+UNTRIED_STEPS = 60.0  # per interval or model unit, where there are fewer
+
+
+class Prices(NamedTuple):
+    """Nanoseconds: of the set-up and per synapse of it, per sample or interval, per neuron and recorded time, per neuron and (sub-)step,
+    per event, and per synaptic operation in networks of up to CACHED and of LARGE synapses (its logarithm is interpolated in between).
+
+    companion: what a run and its coarse companion cost together, in runs.
+    """
+
+    setup: float
+    synapse: float
+    sample: float
+    record: float
+    step: float
+    event: float
+    operation: tuple[float, float]
+    companion: float = 1.0
+
+
+CACHED, LARGE = 3e4, 3e6
+CLOCK = Prices(500e3, 170.0, 500.0, 2.0, 4.0, 0.0, (0.6, 1.5))
+CLOCK_EXACT = Prices(600e3, 170.0, 500.0, 2.0, 25.0, 0.0, (1.8, 3.0))
+EVENTS = Prices(700e3, 170.0, 500.0, 8.0, 0.1, 90.0, (4.3, 25.0), 1.5)
+EVENTS_EXACT = {
+    1: Prices(900e3, 140.0, 500.0, 15.0, 0.0, 300.0, (20.0, 60.0), 1.25),
+    2: Prices(900e3, 160.0, 500.0, 40.0, 0.0, 300.0, (55.0, 120.0), 1.25),
+}
+CFC_CLOCK = Prices(500e3, 0.0, 500.0, 2.0, 80.0, 0.0, (0.6, 1.0))
+CFC_EVENTS = Prices(700e3, 0.0, 500.0, 2.0, 80.0, 0.0, (0.7, 1.2), 2.0)
+
+
+def price_of(prices: Prices, synapses: int) -> float:
+    """Nanoseconds of one synaptic operation in a network of so many synapses."""
+    share = np.clip(np.log(max(synapses, 1) / CACHED) / np.log(LARGE / CACHED), 0.0, 1.0)
+    return float(prices.operation[0] ** (1.0 - share) * prices.operation[1] ** share)
+
+
+def run_chosen(plan: tolerances.Plan, tolerance: float, order: int, progress: bool) -> Recording:
+    """The recording of the cheaper engine; `engine_reason` tells why. order: of the events."""
+    if _small(plan):
+        return _clocked(plan, tolerance, order, progress, "the clock takes less time than it takes to begin with events")
+    foreseen = _foreseen_ltc(plan, order, tolerance) if plan.network.cell == "ltc" else _foreseen_cfc(plan)
+    clock = _ms(foreseen.clock)
+    if foreseen.companion * foreseen.fixed > foreseen.clock:
+        return _clocked(plan, tolerance, order, progress, f"the clock, about {clock}, takes less time than it takes to begin with events")
+    if foreseen.events > CERTAIN * foreseen.clock:
+        reason = f"events were foreseen to take about {_ms(foreseen.events)}, the clock about {clock}"
+        return _clocked(plan, tolerance, order, progress, reason)
+    watch = _Watch(foreseen)
+    run = tolerances.to_tolerance(plan, tolerance, order, progress, watch.go_on, watch.worth_it)
+    if watch.gave_up_at is not None:
+        reason = f"after {watch.gave_up_at:.0%} of the run, events were foreseen to take longer than the clock, about {clock}"
+        return _clocked(plan, tolerance, order, progress, reason)
+    if run.error_bound > tolerance and not run.interrupted:
+        reason = f"events that keep the tolerance would take longer than the clock, about {clock}, or are out of reach"
+        return _clocked(plan, tolerance, order, progress, reason)
+    share = run.stored_synaptic_operations / max(run.clocked_synaptic_operations, 1)
+    return run.told(engine_reason=f"events needed {share:.2%} of the clock's synapse evaluations; the clock would take about {clock}")
+
+
+def _clocked(plan: tolerances.Plan, tolerance: float, order: int, progress: bool, reason: str) -> Recording:
+    """The clock-driven run; the event-driven one where no number of steps keeps the tolerance."""
+    from event_sim import clocked
+
+    try:
+        return clocked.run_clocked(plan, tolerance, progress).told(engine_reason=reason)
+    except ValueError as refused:
+        return tolerances.to_tolerance(plan, tolerance, order, progress).told(engine_reason=f"the clock cannot run this: {refused}")
+
+
+def _ms(ns: float) -> str:
+    return f"{ns / 1e6:.2g} ms"
+
+
+def _small(plan: tolerances.Plan) -> bool:
+    """Whether sizes alone tell that the clock is done before events have begun."""
+    if plan.network.cell == "cfc" or isinstance(plan, ContinuousPlan):
+        return False
+    assert isinstance(plan.network.solver, Fused)
+    wiring, steps = ltc.wiring_of(plan.network), plan.samples * plan.network.solver.unfolds
+    size = wiring.synapse_count + wiring.sensory_synapse_count + 2 * wiring.gap_count
+    return steps * (wiring.units * CLOCK.step + price_of(CLOCK, size) * size) < (EVENTS.companion - 1.0) * EVENTS.setup
+
+
+class _Foreseen(NamedTuple):
+    """Nanoseconds: of a whole run on the clock, of an event-driven one without any event, of one operation with its part of an event, and
+    of neurons that are busy all the time; inputs (n + 1,): of all changes of inputs before the n-th.
+
+    companion: see Prices. shares (n,): where in the run (0 to 1) inputs change; window: for how much of it neurons are busy then.
+    """
+
+    clock: float
+    fixed: float
+    operation: float
+    busy: float
+    inputs: FloatArray
+    shares: FloatArray
+    window: float
+    companion: float
+
+    def active(self, share: float) -> float:
+        """How much of the first part of the run neurons are busy."""
+        starts = np.concatenate([[0.0], self.shares[self.shares < share]])
+        lengths = np.minimum(np.diff(np.append(starts, share)), self.window)
+        return float(np.maximum(lengths, 0.0).sum())
+
+    def of_inputs(self, share: float) -> float:
+        """Nanoseconds of the changes of inputs in the first part of the run."""
+        return float(self.inputs[np.searchsorted(self.shares, share)])
+
+    @property
+    def events(self) -> float:
+        """Nanoseconds of an event-driven run and its companion, if RATE holds."""
+        return self.companion * (self.fixed + float(self.inputs[-1]) + RATE * self.busy * self.active(1.0))
+
+
+class _Watch:
+    """Decides whether to go on with events. gave_up_at: the share of the run at which it did not."""
+
+    def __init__(self, foreseen: _Foreseen) -> None:
+        self.foreseen = foreseen
+        self.gave_up_at: float | None = None
+
+    def go_on(self, share: float, operations: int) -> bool:
+        """Whether what is left of a run that did so many operations is worth while."""
+        f = self.foreseen
+        spent, inputs = operations * f.operation, f.of_inputs(share)
+        if f.companion * (spent + inputs) < TRIAL * f.clock:
+            return True
+        active = f.active(share)
+        left = float(f.inputs[-1]) - inputs + spent / active * (f.active(1.0) - active)
+        if left + (f.companion - 1.0) * (f.fixed + spent + inputs + left) <= f.clock:
+            return True
+        self.gave_up_at = share
+        return False
+
+    def worth_it(self, run: Recording, factor: float) -> bool:
+        """Whether a run with a quantum that is finer by this factor is cheaper than the clock."""
+        f = self.foreseen
+        finer = factor if run.output_segments == () or not isinstance(run.output_segments[0], CurvedSegments) else np.sqrt(factor)
+        return f.companion * (f.fixed + run.stored_synaptic_operations * f.operation / float(finer)) < f.clock
+
+
+def _foreseen_ltc(plan: tolerances.Plan, order: int, tolerance: float) -> _Foreseen:
+    wiring, units = ltc.wiring_of(plan.network), plan.network.units
+    recurrent, sensory, busy = wiring.synapse_count + 2 * wiring.gap_count, wiring.sensory_synapse_count, 0.0
+    size, heard_by = recurrent + sensory, np.bincount(wiring.sensory_source, minlength=wiring.inputs)
+    if isinstance(plan, SampledPlan):
+        assert isinstance(plan.network.solver, Fused)
+        first, channel, _ = plan.changes()
+        prices, clock, moments = EVENTS, CLOCK, plan.samples
+        steps = float(plan.samples * plan.network.solver.unfolds)
+        evaluations, busy = steps * recurrent + int(np.count_nonzero(np.diff(first))) * sensory, steps * recurrent
+        shares, window = np.repeat(np.arange(plan.samples), np.diff(first)) / max(plan.samples, 1), BUSY / max(plan.samples, 1)
+    else:
+        prices, clock, moments = EVENTS_EXACT[order], CLOCK_EXACT, len(plan.record_s)
+        steps, channel = _exact_steps(plan, tolerance), plan.channel
+        evaluations = 2.0 * steps * size
+        length_s = (plan.end_s - plan.start_s) or 1.0
+        shares, window = (plan.time_s - plan.start_s) / length_s, BUSY * plan.network.time_unit_s / length_s
+        if order == 2:
+            quantum = tolerance * tolerances.FIRST_QUANTUM[2]
+            busy = length_s / plan.network.time_unit_s * SECOND_ORDER[0] * float(np.sqrt(SECOND_ORDER[1] / quantum)) * recurrent
+    fan_out = recurrent / units or 1.0
+    operation, of_inputs = price_of(prices, size) + prices.event / fan_out, heard_by[channel] * price_of(prices, size)
+    fixed, on_clock = (
+        p.setup + p.synapse * size + p.sample * moments + units * (p.record * moments + p.step * steps) for p in (prices, clock)
+    )
+    return _Foreseen(
+        clock=on_clock + price_of(clock, size) * evaluations,
+        fixed=fixed,
+        operation=operation,
+        busy=busy * operation,
+        inputs=np.concatenate([[0.0], np.cumsum(of_inputs)]),
+        shares=shares,
+        window=window,
+        companion=prices.companion,
+    )
+
+
+def _exact_steps(plan: ContinuousPlan, tolerance: float) -> float:
+    """How many steps all runs of the exact clock will take together, by trying the first part of the run; infinite out of its reach."""
+    from event_sim import clocked_exact
+
+    intervals = len(np.union1d(plan.record_s, plan.time_s)) - 1
+    if intervals < TRIAL_INTERVALS:
+        return UNTRIED_STEPS * max(intervals, (plan.end_s - plan.start_s) / plan.network.time_unit_s)
+    end_s = float(plan.record_s[max(len(plan.record_s) // TRIAL_INTERVALS, 1)])
+    recorded, changed = (int(np.searchsorted(times, end_s, side="right")) for times in (plan.record_s, plan.time_s))
+    trial = plan.shortened(end_s, recorded, changed)
+    values = ltc.effective(plan.network)
+    try:
+        run = clocked_exact.run_exact_clock(trial, tolerance, False)
+    except ValueError:
+        return float("inf")
+    tried = len(np.union1d(trial.record_s, trial.time_s)) - 1
+    steps = run.clocked_synaptic_operations / max(2 * (len(values.w) + len(values.gap_w)) + len(values.sensory_w), 1)
+    return PASSES * steps * intervals / max(tried, 1)
+
+
+def _foreseen_cfc(plan: tolerances.Plan) -> _Foreseen:
+    assert isinstance(plan, SampledPlan)
+    weights = {name: array for name, array in plan.network.parameters.items() if name.endswith(".weight") and array.ndim == 2}
+    stages = {name: array for name, array in weights.items() if not name.startswith(("fc.", "lstm."))}
+    of_memory = sum(array.size for name, array in weights.items() if name.startswith("lstm."))
+    first_stage = "layer_0." if plan.network.wiring is not None else "backbone.0." if "backbone.0.weight" in weights else ""
+    hearing = sum(len(array) for name, array in stages.items() if name.startswith(first_stage))
+    products, moments, first_change, channel = sum(array.size for array in stages.values()), plan.samples, *plan.changes()[:2]
+    events, clock = price_of(CFC_EVENTS, products), price_of(CFC_CLOCK, products)
+    fixed, on_clock = (
+        p.setup + moments * (p.sample + plan.network.units * (p.record + p.step) + of_memory * clock) for p in (CFC_EVENTS, CFC_CLOCK)
+    )
+    return _Foreseen(
+        clock=on_clock + moments * products * clock,
+        fixed=fixed,
+        operation=events,
+        busy=moments * products * events,
+        inputs=np.asarray(np.arange(len(channel) + 1) * (hearing * events), dtype=np.float64),
+        shares=np.repeat(np.arange(moments), np.diff(first_change)) / max(moments, 1),
+        window=BUSY / max(moments, 1),
+        companion=CFC_EVENTS.companion,
+    )
