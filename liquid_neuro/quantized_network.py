@@ -7,10 +7,14 @@ Semantics of one tick t = 0, 1, 2, … (Loihi 2 class; every interpreter obeys t
    deltas, signed words of `accumulator_bits`; one that would leave the word saturates and is counted.
 2. Advance. A population whose turn it is (t >= first_tick and (t - first_tick) % period == 0) runs its program once for each of its
    compartments: new = program(state, *accumulators, *parameters, *tables). The result saturates to `state_bits`, counted.
-3. Send. A compartment that advanced has the message value m = round_shift(state, message_shift). Where |m - last_sent| >= threshold it
-   sends the delta m - last_sent along all its synapses and sets last_sent = m. The others send nothing.
+3. Send. A compartment that advanced has the message value m = round_shift(state, message_shift); in a population with `prediction`
+   m = round_shift(saturate(state + floor_shift(state - before, 1)), message_shift), where `before` is the state before this turn: what the
+   state will be half a turn later if it goes on like this. Where |m - last_sent| >= threshold it sends the delta m - last_sent along all
+   its synapses and sets last_sent = m. The others send nothing.
 
-The population named "input" has no program: at tick ticks_per_sample * k the host sets its state to sample k (input format), and it sends.
+Populations without a program are the host's: at tick ticks_per_sample * k it sets the population "input" to sample k (input format) and,
+in networks that take irregular time, the one compartment of the population "elapsed" (behind "input") to the timespan of sample k in model
+units (format of its state); both then send as in 3.
 All state, accumulators and last_sent values start at 0 unless an initial state is given.
 The state that belongs to sample k is that after the last turn that the sample has: tick ticks_per_sample * (k + 1) - period + first_tick of
 the population. The outputs' population is the last to have it, at tick ticks_per_sample * k + read_tick.
@@ -27,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hardware_profiles.fixed_point import QFormat
+from liquid_neuro.checks import freeze_arrays
 from liquid_neuro.network import LiquidNetwork, Solver
 
 IntArray = npt.NDArray[np.int64]
@@ -41,6 +46,7 @@ class Population:
     tables: one int64 array per table of the program, in the same order.
     state: the format of the state word; messages have message_shift fewer fraction bits.
     labels: one name per compartment.
+    prediction: whether messages run half a turn ahead of the state (rule 3).
     """
 
     name: str
@@ -55,6 +61,10 @@ class Population:
     first_tick: int
     period: int
     labels: tuple[str, ...]
+    prediction: bool = False
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +83,9 @@ class Projection:
     weight: IntArray
     sign_mode: str
     weight_bits: int
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +116,9 @@ class QuantizedNetwork:
     output_offset: npt.NDArray[np.float64]
     notes: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
+
     def population(self, name: str) -> Population:
         """The population of that name."""
         for population in self.populations:
@@ -127,6 +143,11 @@ class QuantizedNetwork:
                 return start
             start += population.size if population.program and PROGRAMS[population.program].unit else 0
         return start
+
+    @property
+    def elapsed(self) -> Population | None:
+        """The host's population that tells each sample's timespan; None where all samples last `formats.timespan`."""
+        return next((population for population in self.populations if population.name == "elapsed" and not population.program), None)
 
     @property
     def compartments(self) -> int:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mappers.placement import PLACERS
     from mappers.proofs.verification import Proof, verify
     from mappers.quantization import quantize
+    from mappers.quantization_library import quantize_library
     from mappers.report import write_report
 
 _PLACES = {
@@ -30,6 +31,7 @@ _PLACES = {
     **dict.fromkeys(("MappingError", "Partition", "multicast_messages", "partition"), "mappers.partitioning"),
     "PLACERS": "mappers.placement",
     "quantize": "mappers.quantization",
+    "quantize_library": "mappers.quantization_library",
     "write_report": "mappers.report",
     **dict.fromkeys(("Proof", "verify"), "mappers.proofs.verification"),
 }
@@ -55,6 +57,7 @@ __all__ = [
     "multicast_messages",
     "partition",
     "quantize",
+    "quantize_library",
     "save_mapping",
     "verify",
     "write_report",

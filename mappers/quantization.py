@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from event_sim.events import EventStream
-from event_sim.fixed import direct_samples
 from hardware_profiles import HardwareProfile
 from liquid_neuro.cells import PROGRAMS
-from liquid_neuro.dynamics import integrate
 from liquid_neuro.network import FloatArray, LiquidNetwork
 from liquid_neuro.quantized_network import QuantizedNetwork
+from mappers.quantization_error import close_enough, error_notes
 
 WINDOW = 256  # calibration looks at no more than so many windows of so many samples
 WINDOWS = 64
-MEASURED_WINDOWS, MEASURED_SAMPLES = 8, 64  # over which the error is measured,
-MEASURED_PRODUCTS = 20_000_000  # fewer for large networks
 ASSUMED_RANGE = 8.0  # of inputs, where nobody tells: standardised measurements rarely leave it
 
+Run = tuple[FloatArray, "FloatArray | None"]  # samples (time, inputs), their timespans (time,) where a clock tells them
 Calibration = npt.ArrayLike | EventStream | Sequence[EventStream]
 
 
@@ -30,7 +29,8 @@ Calibration = npt.ArrayLike | EventStream | Sequence[EventStream]
 class Choices:
     """What the caller asks for, checked: bits by name, thresholds by population, the inputs' largest magnitude, model units per sample.
 
-    windows: calibration samples (time, inputs) each, none where there is no calibration.
+    timespan: of every sample, or the longest where they differ (`irregular`); shortest: the shortest above 0.
+    windows: calibration samples (time, inputs) each, none where there is no calibration; spans: how long they last, (time,) each.
     """
 
     bits: Mapping[str, int]
@@ -39,6 +39,9 @@ class Choices:
     input_bound_from: str
     timespan: float
     windows: tuple[FloatArray, ...]
+    spans: tuple[FloatArray, ...]
+    irregular: bool = False
+    shortest: float = 0.0
 
 
 def quantize(
@@ -52,44 +55,80 @@ def quantize(
     formats: Any = None,
     thresholds: int | Mapping[str, int] | None = None,
     timespan: float | None = None,
+    timespans: tuple[float, float] | None = None,
+    error: float | None = None,
 ) -> QuantizedNetwork:
     """The network in integers for a chip.
 
     calibration: samples as the network sees them, (time, inputs) or (windows, time, inputs), a stream or a list of streams: they tell the
     ranges of inputs and states and the means by which rounding errors are taken back. input_range: (lowest, highest) of the inputs instead.
     bits: weight bits, or by name: "weights", "state", "message", and for an LTC "gates". What is left out is chosen; notes say how.
-    ticks_per_sample: the fewest that keep the order of the solver, when left out.
+    ticks_per_sample: the fewest that keep the order of the solver, when left out; an LTC under "exact" takes any even one, 24 if left out.
     formats: the choices of an earlier quantisation (its `formats`), kept as they are: for a network that was trained further.
     thresholds: how many steps a message must move before it is sent: a number for neurons, or by name: "input", "neuron", "gate",
     "backbone". 1 sends every change.
     timespan: model units per sample; from the calibration stream's clock when left out, else 1.
+    timespans: (shortest, longest) where samples last differently long; a calibration stream whose samples do so tells it too. Such a
+    network hears every sample's timespan.
+    error: the most that outputs may miss the target by (rms over the calibration), as a fraction of the outputs' standard deviation. What
+    was left out is then chosen finer where that is needed; what cannot come as close is refused.
     ValueError says in one sentence what cannot be kept, where, and what would help.
     """
+    runs = () if calibration is None else _runs(network, calibration)
     if profile.kind == "akida":
         from mappers.quantization_akida import quantize_akida
 
-        samples = None if calibration is None else _stacked(_windows(network, calibration)[0])
-        span = _timespan(network, calibration, timespan)
-        return quantize_akida(network, profile, samples, input_range=input_range, bits=bits, formats=formats, timespan=span)
-    if network.mixed_memory:
-        raise ValueError("network must be without mixed memory to run in integers, but has an LSTM cell; train the liquid cell alone")
-    choices = _choices(network, calibration, input_range, bits, thresholds, timespan)
+        _check_frames(profile, thresholds=thresholds, ticks_per_sample=ticks_per_sample, error=error)
+        shortest, longest, irregular = _clock(runs, timespan, timespans)
+        if irregular:
+            raise ValueError(
+                f"samples must be equally long to calibrate this chip, but last {shortest:g} to {longest:g} model units; resample them"
+            )
+        samples = None if calibration is None else _stacked(_pieces(runs))
+        return quantize_akida(network, profile, samples, input_range=input_range, bits=bits, formats=formats, timespan=longest)
+    choices = _choices(network, runs, input_range, bits, thresholds, _clock(runs, timespan, timespans))
     if network.cell == "ltc":
+        from mappers.quantization_ltc import finer_choices
         from mappers.quantization_ltc import quantize_ltc as quantize_cell
     else:
         from mappers.quantization_cfc import quantize_cfc as quantize_cell
-    quantized = quantize_cell(network, profile, choices, formats, ticks_per_sample)
-    _check_messages(quantized, profile, choices)
-    return replace(quantized, notes={**quantized.notes, **_error_notes(quantized, choices)})
+
+    def attempt(choices: Choices, ticks: int | None) -> QuantizedNetwork:
+        quantized = quantize_cell(network, profile, choices, formats, ticks)
+        check_messages(quantized, profile, choices)
+        return replace(quantized, notes={**quantized.notes, **error_notes(quantized, choices)})
+
+    quantized = attempt(choices, ticks_per_sample)
+    if error is None:
+        return quantized
+    finer = finer_choices(quantized, profile, choices, ticks_per_sample) if network.cell == "ltc" and formats is None else []
+    return close_enough(error, quantized, (partial(attempt, *pair) for pair in finer), choices)
 
 
-def _choices(network: LiquidNetwork, calibration: Any, input_range: Any, bits: Any, thresholds: Any, timespan: float | None) -> Choices:
-    windows = () if calibration is None else _windows(network, calibration)[0]
-    span = _timespan(network, calibration, timespan)
+def choices_of(
+    network: LiquidNetwork, calibration: Calibration | None, *, input_range: Any = None, bits: Any = None, timespan: float | None = None
+) -> Choices:
+    """What these arguments of `quantize` ask for, checked."""
+    runs = () if calibration is None else _runs(network, calibration)
+    return _choices(network, runs, input_range, bits, None, _clock(runs, timespan, None))
+
+
+def _check_frames(profile: HardwareProfile, **given: Any) -> None:
+    """ValueError where something is given that a chip of frames does not know."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"{name} must not be given for {profile.name}, whose frames know no such thing, but is {value}; leave it out")
+
+
+def _choices(
+    network: LiquidNetwork, runs: tuple[Run, ...], input_range: Any, bits: Any, thresholds: Any, clock: tuple[float, float, bool]
+) -> Choices:
+    shortest, longest, irregular = clock
+    pieces = _pieces(runs)
     if input_range is not None:
         bound, source = float(np.abs(np.asarray(input_range, dtype=np.float64)).max()), "input_range"
-    elif windows:
-        bound, source = 1.1 * max(float(np.abs(window).max()) for window in windows), "calibration, with 10 % to spare"
+    elif pieces:
+        bound, source = 1.1 * max(float(np.abs(samples).max()) for samples, _ in pieces), "calibration, with 10 % to spare"
     else:
         bound, source = ASSUMED_RANGE, "assumed: neither calibration nor input_range was given"
     if not np.isfinite(bound):
@@ -97,8 +136,19 @@ def _choices(network: LiquidNetwork, calibration: Any, input_range: Any, bits: A
     asked = _by_name(bits, "weights")
     sent = _by_name(thresholds, "neuron")
     _check_names("bits", asked, ("weights", "state", "message", "gates") if network.cell == "ltc" else ("weights", "state", "message"))
-    _check_names("thresholds", sent, ("input", "neuron", "gate") if network.cell == "ltc" else ("input", "neuron", "backbone"))
-    return Choices(asked, sent, max(bound, 2.0**-20), source, span, windows)
+    _check_names("thresholds", sent, ("input", "neuron", "gate") if network.cell == "ltc" else ("input", "neuron", "backbone", "memory"))
+    windows = tuple(samples for samples, _ in pieces)
+    spans = tuple(_spans(piece, clock, number) for number, piece in enumerate(pieces))
+    return Choices(asked, sent, max(bound, 2.0**-20), source, longest, windows, spans, irregular, shortest)
+
+
+def _spans(piece: Run, clock: tuple[float, float, bool], number: int) -> FloatArray:
+    """How long a window's samples last; where no clock tells, any lengths between the shortest and the longest."""
+    samples, spans = piece
+    shortest, longest, irregular = clock
+    if not irregular:
+        return np.full(len(samples), longest)
+    return np.random.default_rng(number).uniform(shortest, longest, len(samples)) if spans is None else spans
 
 
 def _by_name(given: Any, usual: str) -> dict[str, Any]:
@@ -114,7 +164,7 @@ def _check_names(what: str, given: Mapping[str, int], known: tuple[str, ...]) ->
             raise ValueError(f"{what}[{name!r}] must be a whole number of at least 1, but is {value}")
 
 
-def _check_messages(quantized: QuantizedNetwork, profile: HardwareProfile, choices: Choices) -> None:
+def check_messages(quantized: QuantizedNetwork, profile: HardwareProfile, choices: Choices) -> None:
     """ValueError where a message is wider than the chip's, which no mapping can mend, or a threshold is more than any message can move."""
     for one in quantized.populations if profile.kind == "loihi" else ():
         if one.message_bits > profile.message_bits:
@@ -139,21 +189,21 @@ def highest_thresholds(quantized: QuantizedNetwork) -> dict[str, int]:
     return highest
 
 
-def _windows(network: LiquidNetwork, calibration: Any) -> tuple[tuple[FloatArray, ...], tuple[FloatArray, ...]]:
-    """(windows (time, inputs) to look at, the timespans in model units of the streams among them)."""
+def _runs(network: LiquidNetwork, calibration: Any) -> tuple[Run, ...]:
+    """Calibration as runs, checked: samples (time, inputs), and how long they last in model units where a stream's clock tells."""
     items = [calibration] if isinstance(calibration, EventStream) else calibration
-    runs, spans = [], []
+    runs: list[FloatArray] = []
+    spans: list[FloatArray | None] = []
     for item in items if isinstance(items, (list, tuple)) else np.atleast_2d(np.asarray(items, dtype=np.float64)):
-        if isinstance(item, EventStream):
-            if item.durations_s is None:
-                raise ValueError("calibration must have a sample clock, but the stream has none; use with_clock(sample_s)")
-            spans.append(item.durations_s / network.time_unit_s)
-            item = item.held()
-        runs.append(np.asarray(item, dtype=np.float64))
+        if isinstance(item, EventStream) and item.durations_s is None:
+            raise ValueError("calibration must have a sample clock, but the stream has none; use with_clock(sample_s)")
+        lasting = item.durations_s if isinstance(item, EventStream) else None
+        spans.append(None if lasting is None else np.asarray(lasting / network.time_unit_s))
+        runs.append(np.asarray(item.held() if isinstance(item, EventStream) else item, dtype=np.float64))
     if not runs:
         raise ValueError("calibration must hold at least one sample, but is empty; give samples as the network sees them, or leave it out")
     if all(run.ndim == 1 for run in runs):  # one run (time, inputs) was given, not a list of runs
-        runs = [np.stack(runs)]
+        runs, spans = [np.stack(runs)], [None]
     for run in runs:
         if run.ndim != 2 or run.shape[1] != network.inputs or not run.size:
             raise ValueError(
@@ -161,48 +211,51 @@ def _windows(network: LiquidNetwork, calibration: Any) -> tuple[tuple[FloatArray
             )
         if not np.isfinite(run).all():
             raise ValueError("calibration must be finite, but has a value that is not; leave such rows out")
-    pieces = [run[start : start + WINDOW] for run in runs for start in range(0, len(run), WINDOW)]
-    step = max(1, -(-len(pieces) // WINDOWS))
-    return tuple(pieces[::step]), tuple(spans)
+    return tuple(zip(runs, spans))
 
 
-def _stacked(windows: tuple[FloatArray, ...]) -> FloatArray:
+def _pieces(runs: tuple[Run, ...]) -> tuple[Run, ...]:
+    """Windows of the runs to look at."""
+    pieces = [
+        (samples[start : start + WINDOW], None if spans is None else spans[start : start + WINDOW])
+        for samples, spans in runs
+        for start in range(0, len(samples), WINDOW)
+    ]
+    return tuple(pieces[:: max(1, -(-len(pieces) // WINDOWS))])
+
+
+def _stacked(pieces: tuple[Run, ...]) -> FloatArray:
     """Windows as one array (windows, time, inputs): those shorter than half the longest are left out, the others cut to one length."""
-    longest = max(len(window) for window in windows)
-    kept = [window for window in windows if 2 * len(window) >= longest]
+    longest = max(len(window) for window, _ in pieces)
+    kept = [window for window, _ in pieces if 2 * len(window) >= longest]
     shortest = min(len(window) for window in kept)
     return np.stack([window[:shortest] for window in kept])
 
 
-def _timespan(network: LiquidNetwork, calibration: Any, timespan: float | None) -> float:
-    if timespan is None:
-        spans = () if calibration is None else _windows(network, calibration)[1]
-        values = np.concatenate(spans) if spans else np.ones(1)
-        timespan = float(values[0])
-        if not np.allclose(values, timespan, rtol=1e-6, atol=0.0):
+def _clock(runs: tuple[Run, ...], timespan: float | None, timespans: tuple[float, float] | None) -> tuple[float, float, bool]:
+    """(shortest above 0, longest, whether samples last differently long), in model units."""
+    if timespan is not None and timespans is not None:
+        raise ValueError("timespan and timespans must not both be given, but are; give one number for all samples or (shortest, longest)")
+    seen = [spans for _, spans in runs if spans is not None]
+    values = np.concatenate(seen) if seen else np.ones(1)
+    if timespans is not None:
+        try:
+            shortest, longest = (float(value) for value in timespans)
+        except (TypeError, ValueError):
+            raise ValueError(f"timespans must be (shortest, longest) in model units, but are {timespans!r}") from None
+        if not (np.isfinite(longest) and 0 < shortest <= longest):
+            raise ValueError(f"timespans must be (shortest, longest) with 0 < shortest <= longest, but are {shortest:g} and {longest:g}")
+        if seen and values.max() > longest * (1 + 1e-9):
             raise ValueError(
-                f"samples must be equally long to run in integers, but last {values.min():g} to {values.max():g} model units; resample them"
+                f"timespans must reach to the calibration's longest, {values.max():g} model units, but end at {longest:g}; raise it"
             )
+        return shortest, longest, True
+    if timespan is None and not np.allclose(values, values[0], rtol=1e-6, atol=0.0):
+        return float(values[values > 0].min()), float(values.max()), True
+    timespan = float(values[0]) if timespan is None else timespan
     if not (np.isfinite(timespan) and timespan > 0):
         raise ValueError(f"timespan must be a positive number of model units, but is {timespan}")
-    return timespan
-
-
-def _error_notes(quantized: QuantizedNetwork, choices: Choices) -> dict[str, Any]:
-    """How far the outputs lie from the target over some of the calibration, each window from state 0; nothing without calibration."""
-    length = min((len(window) for window in choices.windows), default=0)
-    length = min(length, MEASURED_SAMPLES)
-    synapses = max(quantized.stored_synapses, 1)
-    count = min(len(choices.windows), MEASURED_WINDOWS, MEASURED_PRODUCTS // max(synapses * length * quantized.ticks_per_sample, 1))
-    if count < 1 or length < 1:
-        return {}
-    x = np.stack([window[:length] for window in choices.windows[:count]])
-    y, _ = integrate(quantized.network, x, timespans=choices.timespan)
-    rms = float(np.sqrt(np.mean((quantized.output(direct_samples(quantized, x)) - y) ** 2)))
-    spread = float(y.std())
-    return {
-        "error": {"target": str(quantized.target), "rms": rms, "of_output_std": rms / spread if spread else None, "samples": count * length}
-    }
+    return timespan, timespan, False
 
 
 def weight_bits(choices: Choices, profile: HardwareProfile) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,27 +12,50 @@ from hardware_profiles import HardwareProfile
 from hardware_profiles.fixed_point import QFormat
 from liquid_neuro.cells.cfc import CfCLayer, CfCValues, effective
 from liquid_neuro.cells.cfc_build import build_integer
-from liquid_neuro.cells.cfc_integer import VALUE_FRACTION, CfCFormats, DenseFormats, LayerFormats, folded_heads, integer_parameters
-from liquid_neuro.cells.functions import ACTIVATIONS, sigmoid
-from liquid_neuro.cells.integer import ratio_at_least
+from liquid_neuro.cells.cfc_formats import (
+    ELAPSED_BITS,
+    CfCFormats,
+    DenseFormats,
+    LayerFormats,
+    MemoryFormats,
+    head_maps,
+    heads_by_port,
+    integer_parameters,
+    memory_maps,
+)
+from liquid_neuro.cells.cfc_integer import VALUE_FRACTION
+from liquid_neuro.cells.functions import ACTIVATIONS
+from liquid_neuro.cells.integer import elapsed_format, ratio_at_least
 from liquid_neuro.network import ClosedForm, FloatArray, LiquidNetwork
 from liquid_neuro.quantized_network import QuantizedNetwork
+from mappers.calibration_cfc import MemoryTrace, Trace, traces_of
 from mappers.quantization import Choices, integer_bits, sum_bits, weight_bits
 from mappers.weight_scales import Heard, per_unit
 
 MOST_MESSAGE_FRACTION, FEWEST_MESSAGE_FRACTION = 10, 4
 VALUE_MARGIN = 1.25  # of a backbone word above what calibration saw, where the activation has no bound of its own
+MEMORY_MARGIN = 1.5  # of a memory word above what calibration saw
+MOST_STATE = 1024.0  # without tanh
+STATE_MARGIN = 1.5  # of a state without tanh above what calibration saw
+MOST_MEMORY = 8.0  # of a memory word where nobody knows: tanh has levelled off by then
 ARGUMENT_BOUND = 8.0  # tables reach from -8 to 8 where arguments stay within, and further in powers of two where they do not
+SETTLED_GATE = 24.0  # |slope * timespan| from which the gate is open or shut whatever the level (within 8) and then some
 
 
 @dataclass(frozen=True, eq=False)
-class Trace:
-    """What a layer saw in calibration: means and covariances of what each dense map hears, largest |argument| of each layer and of ff1."""
+class _Bounds:
+    """What is known before any format of a layer is chosen.
 
-    means: tuple[FloatArray, ...]
-    covariances: tuple[FloatArray, ...]
-    arguments: tuple[float, ...]
-    seen: bool
+    state: |h|; own: |what a layer's own columns hear|; reach: half the width of the table of f1 (and f2), the argument's bound.
+    highest: the largest integer weight; room: of a running sum.
+    """
+
+    state: float
+    own: float
+    reach: float
+    highest: int
+    room: float
+    bits: int
 
 
 def quantize_cfc(
@@ -39,15 +63,13 @@ def quantize_cfc(
 ) -> QuantizedNetwork:
     """See `quantize`."""
     values = effective(network)
-    if values.dialect == "keras":
-        raise ValueError(
-            "settings.dialect must be torch to run in integers, but is keras, whose heads have no tanh and thus no bound; retrain it"
-        )
     notes: dict[str, Any] = {}
     if formats is None:
-        formats, notes = _choose(network, profile, values, choices)
+        formats, notes = _choose(profile, values, choices)
     elif not isinstance(formats, CfCFormats) or len(formats.layers) != len(values.layers) or formats.mode != values.mode:
         raise ValueError("formats must come from a CfC with these layers and this mode, but do not; quantise without formats")
+    elif (formats.memory is None) != (values.lstm is None) or formats.keras != (values.dialect == "keras"):
+        raise ValueError("formats must come from a CfC of this dialect and memory, but do not; quantise without formats")
     else:
         formats = _changed(formats, choices)
     if ticks_per_sample not in (None, formats.ticks_per_sample):
@@ -80,139 +102,129 @@ def quantize_cfc(
 def _changed(formats: CfCFormats, choices: Choices) -> CfCFormats:
     """Formats kept, with the thresholds that the caller names."""
     sent = choices.thresholds
-    return replace(
-        formats,
-        input_threshold=sent.get("input", formats.input_threshold),
-        neuron_threshold=sent.get("neuron", formats.neuron_threshold),
-        backbone_threshold=sent.get("backbone", formats.backbone_threshold),
-    )
-
-
-# --- what the float network does --------------------------------------------------------------------------------------------------------
-
-
-def _traces(values: CfCValues, choices: Choices) -> list[Trace]:
-    """Per layer what calibration shows; zeros and no knowledge without it."""
-    sizes = [[layer.inputs + layer.units, *(len(bias) for _, bias in layer.backbone)] for layer in values.layers]
-    sums = [[np.zeros((size + 1, size)) for size in layer] for layer in sizes]  # of z z', and in the last row of z
-    largest = [np.zeros(len(layer)) for layer in sizes]
-    steps = 0
-    by_length: dict[int, list[FloatArray]] = {}
-    for window in choices.windows:
-        by_length.setdefault(len(window), []).append(window)
-    for windows in by_length.values():
-        x = np.stack(windows)
-        states = [np.zeros((len(x), layer.units)) for layer in values.layers]
-        for k in range(x.shape[1]):
-            below = x[:, k]
-            for number, layer in enumerate(values.layers):
-                z = np.concatenate([below, states[number]], axis=1)
-                below = states[number] = _step(values, layer, z, choices.timespan, sums[number], largest[number])
-        steps += x.shape[0] * x.shape[1]
-    traces = []
-    for layer_sums, bounds in zip(sums, largest):
-        moments = [total / max(steps, 1) for total in layer_sums]
-        means = tuple(moment[-1] for moment in moments)
-        covariances = tuple(moment[:-1] - np.outer(mean, mean) for moment, mean in zip(moments, means))
-        traces.append(Trace(means, covariances, tuple(bounds.tolist()), steps > 0))
-    return traces
-
-
-def _note(total: FloatArray, z: FloatArray) -> None:
-    """Adds what was heard, z (rows, columns), to its sums."""
-    total[:-1] += z.T @ z
-    total[-1] += z.sum(axis=0)
-
-
-def _step(values: CfCValues, layer: CfCLayer, z: FloatArray, timespan: float, sums: list[FloatArray], largest: FloatArray) -> FloatArray:
-    """The layer's new state, with what its dense maps heard added to `sums` and their arguments' magnitudes noted in `largest`."""
-    for depth, (weight, bias) in enumerate(layer.backbone):
-        _note(sums[depth], z)
-        argument = z @ weight.T + bias
-        largest[depth] = max(largest[depth], float(np.abs(argument).max()))
-        z = ACTIVATIONS[values.activation](argument)
-    _note(sums[-1], z)
-    first, *rest = (z @ weight.T + bias for weight, bias in folded_heads(layer, timespan).values())
-    largest[-1] = max(largest[-1], float(np.abs(first).max()))
-    if layer.w_tau is not None and layer.A is not None:
-        return np.asarray(layer.A - layer.A * np.exp(-timespan * (np.abs(layer.w_tau) + np.abs(first))) * first)
-    start, goal, gate = np.tanh(first), np.tanh(rest[0]), sigmoid(rest[1])
-    return np.asarray(start + gate * (goal if values.mode == "no_gate" else goal - start))
+    names = ("input", "neuron", "backbone", "memory")
+    return replace(formats, **{f"{name}_threshold": sent.get(name, getattr(formats, f"{name}_threshold")) for name in names})
 
 
 # --- choosing ---------------------------------------------------------------------------------------------------------------------------
 
 
-def _choose(network: LiquidNetwork, profile: HardwareProfile, values: CfCValues, choices: Choices) -> tuple[CfCFormats, dict[str, Any]]:
-    bits, traces = weight_bits(choices, profile), _traces(values, choices)
-    step = 2 << (8 - bits)
-    highest = 254 - 254 % step
-    pure = [_pure_bound(layer, choices.timespan) for layer in values.layers] if values.mode == "pure" else []
-    bound = max(pure) if pure else (2.0 if values.mode == "no_gate" else 1.0)
-    state = _state_format(bound, values.mode, choices)
-    message_fraction, reason = _message_fraction(values, profile, choices, highest, bound, state)
-    layers = tuple(
-        _layer(values, layer, trace, choices, profile, bits, message_fraction, state, bound) for layer, trace in zip(values.layers, traces)
-    )
+def _choose(profile: HardwareProfile, values: CfCValues, choices: Choices) -> tuple[CfCFormats, dict[str, Any]]:
+    traces, memory_trace = traces_of(values, choices)
+    bounds = _bounds(profile, values, choices, traces)
+    state = _state_format(bounds.state, values, choices, bounds.reach)
+    message_fraction, reason = _message_fraction(values, profile, choices, bounds, state)
+    if choices.irregular:
+        _check_elapsed(choices)
+    layers = tuple(_layer(values, layer, trace, choices, message_fraction, state, bounds) for layer, trace in zip(values.layers, traces))
+    message = QFormat(max(integer_bits(bounds.state), 0) + 2 + message_fraction, message_fraction)
+    keras = values.dialect == "keras" and values.mode != "pure"
     formats = CfCFormats(
-        weight_bits=bits,
+        weight_bits=bounds.bits,
         mode=values.mode,
         activation=values.activation,
         input=QFormat(max(integer_bits(choices.input_bound) + 1 + message_fraction, 2), message_fraction),
         state=state,
-        message=QFormat(max(integer_bits(bound), 0) + 2 + message_fraction, message_fraction),
+        message=message,
         layers=layers,
         timespan=choices.timespan,
-        input_threshold=choices.thresholds.get("input", 1),
-        neuron_threshold=choices.thresholds.get("neuron", 1),
-        backbone_threshold=choices.thresholds.get("backbone", 1),
         accumulator_bits=sum_bits(profile),
         input_bound=choices.input_bound,
+        irregular=choices.irregular,
+        keras=values.dialect == "keras",
+        value_fraction=layers[0].heads["first"].fraction if keras else VALUE_FRACTION,
+        memory=None if values.lstm is None else _memory(values, memory_trace, message_fraction, bounds),
+        **{f"{name}_threshold": choices.thresholds.get(name, 1) for name in ("input", "neuron", "backbone", "memory")},
     )
-    return formats, {
-        "weights": f"{bits} bits, one scale per " + ("unit and head" if values.layers[0].backbone else "head and layer"),
-        "messages": f"{message_fraction} fraction bits: {reason}",
-        "state": f"{state}: |h| <= {bound:.4g}",
+    return formats, _choice_notes(formats, choices, bounds, reason)
+
+
+def _choice_notes(formats: CfCFormats, choices: Choices, bounds: _Bounds, reason: str) -> dict[str, Any]:
+    """What was chosen and why."""
+    span = f"{choices.timespan:g} model units per sample, folded into the time head"
+    if choices.irregular:
+        span = f"{choices.shortest:g} to {choices.timespan:g} model units per sample, which every unit hears as {formats.elapsed}"
+    notes = {
+        "weights": f"{bounds.bits} bits, one scale per " + ("unit and head" if formats.depth else "head and layer"),
+        "messages": f"{formats.message.fraction_bits} fraction bits: {reason}",
+        "state": f"{formats.state}: |h| <= {bounds.state:.4g}",
         "inputs": f"{formats.input}: up to {choices.input_bound:.4g} ({choices.input_bound_from})",
-        "timespan": f"{choices.timespan:g} model units per sample, folded into the time head",
+        "timespan": span,
     }
+    if formats.memory is not None:
+        notes["memory"] = f"{formats.memory.cell}: two compartments per unit, two ticks before the layers"
+    return notes
 
 
-def _pure_bound(layer: CfCLayer, timespan: float) -> float:
-    """|h| of mode pure: |A| (1 + exp(-dt |w_tau|) / (e dt)), because u exp(-dt u) is largest at u = 1 / dt."""
+def _bounds(profile: HardwareProfile, values: CfCValues, choices: Choices, traces: Sequence[Trace]) -> _Bounds:
+    bits = weight_bits(choices, profile)
+    highest = 254 - 254 % (2 << (8 - bits))
+    seen = max((trace.arguments[-1] for trace in traces), default=0.0)
+    straight = values.dialect == "keras" and values.mode != "pure"  # f1 and f2 enter as they are, not through tanh
+    reach = ARGUMENT_BOUND
+    if straight and not seen <= MOST_STATE:
+        raise ValueError(
+            f"states must stay below {MOST_STATE:g} over the calibration to run in integers, but reach {seen:.3g}, because heads of the "
+            "Keras dialect have no tanh that would hold them; train it further, or with dialect torch"
+        )
+    if straight and seen:
+        reach = 2.0 ** max(integer_bits(STATE_MARGIN * seen), 0)
+    if values.mode == "pure":
+        reach = 2.0 ** integer_bits(max(ARGUMENT_BOUND, 1.25 * seen))
+        bound = max(_pure_bound(layer, choices, reach) for layer in values.layers)
+    else:
+        bound = (2.0 if values.mode == "no_gate" else 1.0) * (reach if straight else 1.0)
+    own = bound if values.lstm is None else 1.0
+    return _Bounds(bound, own, reach, highest, 2.0 ** (sum_bits(profile) - 1) - 1, bits)
+
+
+def _pure_bound(layer: CfCLayer, choices: Choices, reach: float) -> float:
+    """|h| of mode pure: |A| (1 + exp(-dt |w_tau|) max u exp(-dt u)), where u exp(-dt u) is largest at u = 1 / dt or at the table's end."""
     assert layer.A is not None
     assert layer.w_tau is not None
-    return float((np.abs(layer.A) * (1.0 + np.exp(-timespan * np.abs(layer.w_tau)) / (np.e * timespan))).max())
+    span = choices.shortest if choices.irregular else choices.timespan
+    top = min(1.0 / span, reach) if choices.irregular else 1.0 / span
+    return float((np.abs(layer.A) * (1.0 + np.exp(-span * np.abs(layer.w_tau)) * top * np.exp(-span * top))).max())
 
 
-def _state_format(bound: float, mode: str, choices: Choices) -> QFormat:
+def _state_format(bound: float, values: CfCValues, choices: Choices, reach: float) -> QFormat:
     bits = choices.bits.get("state", 16)
     if not 6 <= bits <= 16:
         raise ValueError(f'bits["state"] must be 6 to 16 for a CfC, but is {bits}')
-    whole = 1 if mode != "pure" else integer_bits(1.02 * bound)
-    return QFormat(bits, min(bits - 1 - whole, VALUE_FRACTION) if mode != "pure" else bits - 1 - whole)
+    if values.mode == "pure":
+        return QFormat(bits, bits - 1 - integer_bits(1.02 * bound))
+    if values.dialect == "keras":
+        return QFormat(bits, min(bits - 1 - integer_bits(bound), 15 - integer_bits(reach)))
+    return QFormat(bits, min(bits - 2, VALUE_FRACTION))
 
 
-def _message_fraction(
-    values: CfCValues, profile: HardwareProfile, choices: Choices, highest: int, bound: float, state: QFormat
-) -> tuple[int, str]:
+def _check_elapsed(choices: Choices) -> None:
+    """ValueError where timespans have too few fraction bits beside the 12 of the tables' arguments."""
+    most = 2.0 ** (ELAPSED_BITS - 1)
+    if elapsed_format(choices.timespan, ELAPSED_BITS).fraction_bits < 0:
+        raise ValueError(
+            f"timespans must be below {most:g} model units to run in integers, but the longest is {choices.timespan:g}; "
+            "choose a longer model unit (time_unit_s)"
+        )
+
+
+def _message_fraction(values: CfCValues, profile: HardwareProfile, choices: Choices, bounds: _Bounds, state: QFormat) -> tuple[int, str]:
     """The most fraction bits of inputs and states with which no running sum of the first maps can leave its word, whatever is heard."""
-    room = 2.0 ** (sum_bits(profile) - 1) - 1
     most, where = float(MOST_MESSAGE_FRACTION), "more are not needed"
+    found = []
     for layer in values.layers:
-        ranges = np.full(layer.inputs + layer.units, bound)
-        if layer.inputs_from < 0:
-            ranges[: layer.inputs] = choices.input_bound
-        maps = [layer.backbone[0]] if layer.backbone else list(folded_heads(layer, choices.timespan).values())
-        for weight, _ in maps:
-            largest = _largest_sum(weight, ranges, highest)
-            if largest and np.log2(room / largest) < most:
-                most, where = (
-                    float(np.floor(np.log2(room / largest))),
-                    f"what {sum_bits(profile)}-bit sums hold for any input in range",
-                )
+        ranges = _ranges(layer, choices, bounds)
+        maps = [layer.backbone[0]] if layer.backbone else list(_heads(values, layer, choices).values())
+        found += [(weight, ranges) for weight, _ in maps]
+    if values.lstm is not None:
+        heard = np.concatenate([np.full(values.inputs, choices.input_bound), np.full(values.units, bounds.state)])
+        found += [(weight, heard) for weight, _ in memory_maps(values.lstm).values()]
+    for weight, ranges in found:
+        fits = _most_fraction(weight, ranges, bounds.highest, bounds.room)
+        if fits < most:
+            most, where = float(np.floor(fits)), f"what {sum_bits(profile)}-bit sums hold for any input in range"
     fraction = int(min(most, state.fraction_bits))
-    whole = max(integer_bits(bound), 0) + 2
+    whole = max(integer_bits(bounds.state), 0) + 2
     asked = choices.bits.get("message", fraction + whole) - whole
     if not FEWEST_MESSAGE_FRACTION <= asked <= fraction:
         raise ValueError(
@@ -222,15 +234,33 @@ def _message_fraction(
     return asked, where
 
 
-def _largest_sum(weight: FloatArray, ranges: FloatArray, highest: int) -> float:
-    """The largest |running sum| of integer weights (rounding adds 1 at most) and messages of these ranges, per unit of message."""
+def _heads(values: CfCValues, layer: CfCLayer, choices: Choices) -> dict[str, Any]:
+    return heads_by_port(layer, None if choices.irregular else choices.timespan, values.dialect == "keras")
+
+
+def _ranges(layer: CfCLayer, choices: Choices, bounds: _Bounds) -> FloatArray:
+    """The largest |message| per column of what a layer hears."""
+    below = choices.input_bound if layer.inputs_from < 0 else bounds.state
+    return np.concatenate([np.full(layer.inputs, below), np.full(layer.units, bounds.own)])
+
+
+def _most_fraction(weight: FloatArray, ranges: FloatArray, highest: int, room: float) -> float:
+    """The most fraction bits (not whole) of messages of these ranges with which no running sum can exceed `room`; infinite without weights.
+
+    Rounding adds half a step to an integer weight at most, and one step to a message.
+    """
     scale = float(np.abs(weight).max(initial=0.0)) / highest
-    return float(((np.abs(weight) / scale + (weight != 0)) @ ranges).max(initial=0.0)) if scale else 0.0
+    if not scale:
+        return float("inf")
+    integers = np.abs(weight) / scale + (weight != 0) * (256 - highest) / 2  # half a step of the grid
+    sums = integers @ ranges
+    left = np.maximum(room - integers.sum(axis=1), 2.0**-30)
+    return float(np.log2((left[sums > 0] / sums[sums > 0]).min(initial=np.inf)))
 
 
-def _dense(weight: FloatArray, argument_bound: float, message_fraction: int, highest: int) -> DenseFormats:
-    """The smallest scale that holds the weights and whose argument is an exact multiple of the sum."""
-    fraction = 15 - max(integer_bits(max(argument_bound, 2.0**-9)), 3)
+def _dense(weight: FloatArray, argument_bound: float, message_fraction: int, highest: int, least_bits: int = 3) -> DenseFormats:
+    """The smallest scale that holds the weights and whose argument, with 3 whole bits at least, is an exact multiple of the sum."""
+    fraction = 15 - max(integer_bits(max(argument_bound, 2.0**-9)), least_bits)
     needed = float(np.abs(weight).max(initial=0.0)) / highest or 1e-3
     multiplier, shift = ratio_at_least(needed * 2.0 ** (fraction - message_fraction))
     if multiplier > 255 or shift > 31:
@@ -241,43 +271,55 @@ def _dense(weight: FloatArray, argument_bound: float, message_fraction: int, hig
 
 
 def _layer(
-    values: CfCValues,
-    layer: CfCLayer,
-    trace: Trace,
-    choices: Choices,
-    profile: HardwareProfile,
-    bits: int,
-    message_fraction: int,
-    state: QFormat,
-    bound: float,
+    values: CfCValues, layer: CfCLayer, trace: Trace, choices: Choices, message_fraction: int, state: QFormat, bounds: _Bounds
 ) -> LayerFormats:
-    dense, words, messages, highest = [], [], [], 254 - 254 % (2 << (8 - bits))
-    ranges = np.concatenate([np.full(layer.inputs, choices.input_bound), np.full(layer.units, bound)])
-    heard, room = message_fraction, 2.0 ** (sum_bits(profile) - 1) - 1
-    heads = folded_heads(layer, choices.timespan)
+    dense, words, messages, highest, room = [], [], [], bounds.highest, bounds.room
+    ranges, heard = _ranges(layer, choices, bounds), message_fraction
+    heads = _heads(values, layer, choices)
     for depth, (weight, _) in enumerate(layer.backbone):
         argument_bound = _argument_bound(values.activation, trace, depth)
         shared = _dense(weight, argument_bound, heard, highest)
-        dense.append(per_unit(weight, shared, Heard(ranges, trace.covariances[depth], room * 2.0**-heard), bits))
+        dense.append(per_unit(weight, shared, Heard(ranges + 2.0**-heard, trace.covariances[depth], room * 2.0**-heard), bounds.bits))
         value_bound, whole = _value_bound(values.activation, 2.0 ** (15 - shared.fraction), trace, depth)
         words.append(QFormat(16, 15 - whole))
         following = [layer.backbone[depth + 1][0]] if depth + 1 < len(layer.backbone) else [weight for weight, _ in heads.values()]
         ranges = np.full(len(weight), value_bound)
-        largest = max(_largest_sum(w, ranges, highest) for w in following)
-        heard = int(min(MOST_MESSAGE_FRACTION, 15 - whole, np.floor(np.log2(room / largest)) if largest else 15))
+        fits = min(_most_fraction(following_weight, ranges, highest, room) for following_weight in following)
+        heard = int(np.floor(min(MOST_MESSAGE_FRACTION, 15 - whole, fits)))
         if heard < 1:
-            raise ValueError(f"backbone layer {depth + 1} hears too much for {sum_bits(profile)}-bit sums; use fewer units")
+            raise ValueError(f"backbone layer {depth + 1} hears too much for {int(np.log2(room)) + 2}-bit sums; use fewer units")
         # A word that calibration alone bounds may reach its end, which rounds to a message of one bit more.
         messages.append(QFormat(whole + 1 + heard + (value_bound == 2.0**whole), heard))
-    first_bound = _argument_bound("", trace, len(layer.backbone)) if values.mode == "pure" else ARGUMENT_BOUND
-    formats = {
-        port: _dense(weight, first_bound if port == "first" else ARGUMENT_BOUND, heard, highest) for port, (weight, _) in heads.items()
-    }
+    formats = {}
+    for port, (weight, bias) in heads.items():
+        reach = bounds.reach if port in ("first", "second") else ARGUMENT_BOUND
+        if values.mode == "pure":
+            reach = _argument_bound("", trace, len(layer.backbone))
+        if port == "slope":
+            reach = _slope_bound(weight, bias, ranges + 2.0**-heard, choices.shortest)
+        straight = values.dialect == "keras" and values.mode != "pure" and port in ("first", "second")
+        formats[port] = _dense(weight, reach, heard, highest, 0 if straight else 3)
     if layer.backbone:
-        hears = Heard(ranges, trace.covariances[-1], room * 2.0**-heard)
-        formats = {port: per_unit(heads[port][0], shared, hears, bits) for port, shared in formats.items()}
-    gain, decay = _pure_fractions(layer, choices.timespan, formats["first"], state) if values.mode == "pure" else (0, 0)
+        hears = Heard(ranges + 2.0**-heard, trace.covariances[-1], room * 2.0**-heard)
+        formats = {port: per_unit(heads[port][0], shared, hears, bounds.bits) for port, shared in formats.items()}
+    gain, decay = _pure_fractions(layer, choices, formats["first"], state) if values.mode == "pure" else (0, 0)
     return LayerFormats(tuple(dense), tuple(words), tuple(messages), formats, trace.means, gain, decay)
+
+
+def _slope_bound(weight: FloatArray, bias: FloatArray, ranges: FloatArray, shortest: float) -> float:
+    """|slope| beyond which nothing need be told apart: no argument is larger, or the gate has settled within the shortest timespan."""
+    return min(1.02 * float((np.abs(weight) @ ranges + np.abs(bias)).max()), SETTLED_GATE / shortest)
+
+
+def _memory(values: CfCValues, trace: MemoryTrace, message_fraction: int, bounds: _Bounds) -> MemoryFormats:
+    assert values.lstm is not None
+    maps = memory_maps(values.lstm)
+    gates = {name: _dense(weight, ARGUMENT_BOUND, message_fraction, bounds.highest) for name, (weight, _) in maps.items()}
+    largest = MEMORY_MARGIN * trace.largest if trace.seen else MOST_MEMORY
+    whole = max(integer_bits(max(largest, 0.5)), 0)
+    cell = QFormat(16, 15 - whole)
+    fraction = min(cell.fraction_bits, 12)
+    return MemoryFormats(gates, trace.mean, cell, QFormat(whole + 2 + fraction, fraction), QFormat(16, VALUE_FRACTION))
 
 
 def _value_bound(activation: str, reach: float, trace: Trace, depth: int) -> tuple[float, int]:
@@ -300,32 +342,33 @@ def _argument_bound(activation: str, trace: Trace, depth: int) -> float:
     return max(ARGUMENT_BOUND, 1.25 * trace.arguments[depth])
 
 
-def _pure_fractions(layer: CfCLayer, timespan: float, first: DenseFormats, state: QFormat) -> tuple[int, int]:
-    """Fraction bits of B and of the table p."""
+def _pure_fractions(layer: CfCLayer, choices: Choices, first: DenseFormats, state: QFormat) -> tuple[int, int]:
+    """Fraction bits of B and of the table p; in irregular time of A and of the table exp."""
     assert layer.A is not None
     assert layer.w_tau is not None
-    reach = 2.0 ** (15 - first.fraction)
+    timespan, reach = choices.timespan, 2.0 ** (15 - first.fraction)
     top = min(1.0 / timespan, reach)
-    decay = 14 - max(integer_bits(top * np.exp(-timespan * top)), -8)
-    amplitude = float((np.abs(layer.A) * np.exp(-timespan * np.abs(layer.w_tau))).max()) or 1.0
-    gain = 14 - integer_bits(amplitude)
-    return max(min(gain, 31 + state.fraction_bits - decay), state.fraction_bits - decay), decay
+    decay = VALUE_FRACTION if choices.irregular else 14 - max(integer_bits(top * np.exp(-timespan * top)), -8)
+    factor = first.fraction if choices.irregular else decay
+    amplitude = np.abs(layer.A) * (1.0 if choices.irregular else np.exp(-timespan * np.abs(layer.w_tau)))
+    gain = 14 - integer_bits(float(amplitude.max()) or 1.0)
+    return max(min(gain, 31 + state.fraction_bits - factor), state.fraction_bits - factor), decay
 
 
 def _losses(network: LiquidNetwork, values: CfCValues, formats: CfCFormats) -> dict[str, Any]:
     """What the integers lose: weights that round to nothing, by dense map."""
-    lost: dict[str, int] = {}
-    for number, (layer, integers) in enumerate(zip(values.layers, integer_parameters(values, formats))):
+    integers = integer_parameters(values, formats)
+    pairs: dict[str, tuple[FloatArray, Any]] = {}
+    for number, (layer, integer) in enumerate(zip(values.layers, integers.layers)):
         name = "" if network.wiring is None else f"layer_{number}."
-        pairs = [(f"backbone_{d}", layer.backbone[d][0], integers.backbone[d][0]) for d in range(len(layer.backbone))]
-        pairs += [(port, weight, integers.heads[port][0]) for port, (weight, _) in folded_heads(layer, formats.timespan).items()]
-        for what, real, integer in pairs:
-            count = int(((real != 0) & (integer == 0)).sum())
-            if count:
-                lost[name + what] = count
+        pairs |= {f"{name}backbone_{d}": (layer.backbone[d][0], integer.backbone[d][0]) for d in range(len(layer.backbone))}
+        pairs |= {name + port: (weight, integer.heads[port][0]) for port, (weight, _) in head_maps(layer, formats).items()}
+    maps: Mapping[str, Any] = {} if values.lstm is None else memory_maps(values.lstm)
+    pairs |= {f"memory.{gate}": (weight, integers.memory[gate][0]) for gate, (weight, _) in maps.items()}
+    lost = {what: int(((real != 0) & (integer == 0)).sum()) for what, (real, integer) in pairs.items()}
     known = any(mean.any() for layer in formats.layers for mean in layer.means)
     return {
-        "lost_weights": lost,
+        "lost_weights": {what: count for what, count in lost.items() if count},
         "rounding": "errors of weights taken back on average in the biases"
         if known
         else "errors of weights not taken back: no calibration",

@@ -2,65 +2,65 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from hardware_profiles import HardwareProfile
 from hardware_profiles.fixed_point import QFormat
-from liquid_neuro.cells.functions import sigmoid
 from liquid_neuro.cells.integer import ARGUMENT_FRACTION, ratio_at_least
-from liquid_neuro.cells.ltc import LTCValues, Prepared, effective, fused_step
+from liquid_neuro.cells.ltc import LTCValues, effective
 from liquid_neuro.cells.ltc_build import build_integer
-from liquid_neuro.cells.ltc_integer import HIGHEST_SUM, LTCFormats, integer_parameters
-from liquid_neuro.network import FloatArray, Fused, LiquidNetwork
+from liquid_neuro.cells.ltc_formats import LTCFormats
+from liquid_neuro.cells.ltc_integer import HIGHEST_SUM
+from liquid_neuro.exact_solver import kinds
+from liquid_neuro.network import Exact, FloatArray, Fused, LiquidNetwork
 from liquid_neuro.quantized_network import QuantizedNetwork
+from mappers.proofs.state_box import messages_fit
 from mappers.quantization import Choices, integer_bits, sum_bits, weight_bits
+from mappers.quantization_ltc_ranges import Ranges, find_ranges, losses, stagnation, typical_timespan
+from mappers.weight_rounding import nudges
 
 MOST_GATE_BITS, FEWEST_GATE_BITS = 10, 4
 MESSAGE_FRACTION = 10
+EXACT_TICKS = 24  # per sample under the differential equation: 12 sub-steps with half-step prediction
 STAGNATION_GOAL, STAGNATION_LIMIT = 0.0025, 0.01  # of the state's span
-
-
-@dataclass(frozen=True, eq=False)
-class Ranges:
-    """What the network's states and gates do. lowest, highest: the invariant box. seen: the largest |state| in calibration, or 0.
-
-    gate_mean, sensory_gate_mean: per synapse; None without calibration.
-    """
-
-    lowest: float
-    highest: float
-    seen: float
-    gate_mean: FloatArray | None
-    sensory_gate_mean: FloatArray | None
 
 
 def quantize_ltc(
     network: LiquidNetwork, profile: HardwareProfile, choices: Choices, formats: Any, ticks_per_sample: int | None
 ) -> QuantizedNetwork:
     """See `quantize`."""
-    if not isinstance(network.solver, Fused):
-        raise ValueError(
-            f'network.solver must be fused to run in integers, but is {network.solver}; use network.with_solver("fused") or retrain it so'
-        )
     values = effective(network)
-    _check_parameters(network, values)
-    ranges = _ranges(network, values, choices)
+    _check_network(network, values)
+    unfolds = _sub_steps(network, ticks_per_sample)
+    ranges = find_ranges(network, values, choices)
     notes: dict[str, Any] = {}
     if formats is None:
-        formats, notes = _choose(network, profile, values, choices, ranges)
-    elif not isinstance(formats, LTCFormats) or len(formats.gate_mean) != len(values.w) or formats.unfolds != network.solver.unfolds:
-        raise ValueError("formats must come from an LTC with this wiring and solver, but do not; quantise without formats")
+        formats, notes = _choose(network, profile, values, choices, ranges, unfolds)
     else:
-        formats = _changed(formats, choices)
-    if ticks_per_sample not in (None, formats.ticks_per_sample):
-        raise ValueError(
-            f"ticks_per_sample must be {formats.ticks_per_sample} for {network.solver} (gates settle on every second tick), "
-            f"but is {ticks_per_sample}; change the solver's unfolds"
-        )
+        formats = _kept(network, formats, choices, ticks_per_sample)
+        return _built(network, profile, values, formats, ranges, choices, notes)
+    quantized = _built(network, profile, values, formats, ranges, choices, notes)
+    if messages_fit(quantized) or formats.message.bits >= profile.message_bits:
+        return quantized
+    formats = replace(formats, message=replace(formats.message, bits=formats.message.bits + 1))
+    return _built(network, profile, values, formats, ranges, choices, notes)
+
+
+def _built(
+    network: LiquidNetwork,
+    profile: HardwareProfile,
+    values: LTCValues,
+    formats: LTCFormats,
+    ranges: Ranges,
+    choices: Choices,
+    notes: dict[str, Any],
+) -> QuantizedNetwork:
     populations, projections = build_integer(network, formats)
+    timespan = typical_timespan(choices) if choices.irregular else formats.timespan
     return QuantizedNetwork(
         network=network,
         profile=profile.name,
@@ -77,12 +77,38 @@ def quantize_ltc(
         output_compartments=np.arange(network.outputs),
         output_gain=np.array(values.output_w),
         output_offset=np.array(values.output_b),
-        notes={**notes, **_losses(network, values, formats, ranges)},
+        notes={**notes, **losses(network, values, formats, ranges, timespan)},
     )
 
 
-def _check_parameters(network: LiquidNetwork, values: LTCValues) -> None:
-    for name in ("w", "sensory_w", "gleak", "cm"):
+def finer_choices(
+    quantized: QuantizedNetwork, profile: HardwareProfile, choices: Choices, ticks_per_sample: int | None
+) -> Iterator[tuple[Choices, int | None]]:
+    """What could come closer to the target than `quantized`, cheapest first: wider states, and more sub-steps of the exact solver."""
+    ticks: list[int | None] = [ticks_per_sample]
+    if ticks_per_sample is None and quantized.formats.exact:
+        ticks += [2 * EXACT_TICKS, 4 * EXACT_TICKS]
+    wider = [choices]
+    if "state" not in choices.bits and min(profile.state_bits, 24) > quantized.formats.state.bits:
+        wider.append(replace(choices, bits={**choices.bits, "state": min(profile.state_bits, 24)}))
+    for number, count in enumerate(ticks):
+        for place, one in enumerate(wider):
+            if number or place:
+                yield one, count
+
+
+def _check_network(network: LiquidNetwork, values: LTCValues) -> None:
+    if network.mixed_memory:
+        raise ValueError("network must be without mixed memory to run in integers, but has an LSTM cell; train the liquid cell alone")
+    if values.has_delays:
+        name = "delay" if (values.delay > 0).any() else "sensory_delay"
+        raise ValueError(
+            f"{name} must be 0 to run in integers, where a synapse hears the tick before, but reaches {getattr(values, name).max():g}; "
+            "leave the delays out or simulate in floats"
+        )
+    if isinstance(network.solver, Exact):
+        kinds(values, network.labels)  # refuses loops of neurons without inertia by name
+    for name in ("w", "sensory_w", "gleak", "cm", "gap_w"):
         array = getattr(values, name)
         if (array < 0).any():
             raise ValueError(
@@ -90,60 +116,62 @@ def _check_parameters(network: LiquidNetwork, values: LTCValues) -> None:
             )
 
 
-# --- what the float network does --------------------------------------------------------------------------------------------------------
+def _sub_steps(network: LiquidNetwork, ticks_per_sample: int | None) -> int:
+    """Sub-steps per sample; gates settle on every second tick."""
+    if isinstance(network.solver, Fused):
+        ticks = 2 * network.solver.unfolds
+        if ticks_per_sample not in (None, ticks):
+            raise ValueError(
+                f"ticks_per_sample must be {ticks} for {network.solver} (gates settle on every second tick), "
+                f"but is {ticks_per_sample}; change the solver's unfolds"
+            )
+        return network.solver.unfolds
+    ticks = EXACT_TICKS if ticks_per_sample is None else ticks_per_sample
+    if not isinstance(ticks, int | np.integer) or ticks < 2 or ticks % 2:
+        raise ValueError(f"ticks_per_sample must be even and at least 2 (gates settle on every second tick), but is {ticks!r}")
+    return int(ticks) // 2
 
 
-def _ranges(network: LiquidNetwork, values: LTCValues, choices: Choices) -> Ranges:
-    """The box that no state leaves (each step is a mean of the state, vleak and the reversal potentials), and calibration."""
-    drives = [values.vleak, values.erev[values.w > 0], values.sensory_erev[values.sensory_w > 0]]
-    lowest, highest = min(0.0, *(d.min(initial=0.0) for d in drives)), max(0.0, *(d.max(initial=0.0) for d in drives))
-    if not choices.windows:
-        return Ranges(lowest, highest, 0.0, None, None)
-    assert isinstance(network.solver, Fused)
-    prepared, unfolds = Prepared(values), network.solver.unfolds
-    gates, sensory = np.zeros(len(values.w)), np.zeros(len(values.sensory_w))
-    seen, steps = 0.0, 0
-    by_length: dict[int, list[FloatArray]] = {}
-    for window in choices.windows:
-        by_length.setdefault(len(window), []).append(window)
-    for windows in by_length.values():
-        x = np.stack(windows)
-        v = np.zeros((len(x), network.units))
-        timespan = np.full(len(x), choices.timespan / unfolds)
-        for k in range(x.shape[1]):
-            u = (x[:, k] * values.input_w + values.input_b)[:, values.sensory_source]
-            sensory += sigmoid(values.sensory_sigma * (u - values.sensory_mu)).sum(axis=0)
-            for _ in range(unfolds):
-                gates += sigmoid(values.sigma * (v[:, values.source] - values.mu)).sum(axis=0) / unfolds
-                v = fused_step(prepared, v, x[:, k], timespan, 1)
-                seen = max(seen, float(np.abs(v).max()))
-        steps += x.shape[0] * x.shape[1]
-    return Ranges(lowest, highest, seen, gates / steps, sensory / steps)
+def _kept(network: LiquidNetwork, formats: Any, choices: Choices, ticks_per_sample: int | None) -> LTCFormats:
+    """The formats of an earlier quantisation with the thresholds that the caller names; ValueError where they are of another network."""
+    wiring, solver = network.wiring, network.solver
+    if (
+        not isinstance(formats, LTCFormats)
+        or wiring is None
+        or (len(formats.gate_mean), len(formats.sensory_gate_mean)) != (wiring.synapse_count, wiring.sensory_synapse_count)
+        or formats.exact != isinstance(solver, Exact)
+        or (isinstance(solver, Fused) and formats.unfolds != solver.unfolds)
+    ):
+        raise ValueError("formats must come from an LTC with this wiring and solver, but do not; quantise without formats")
+    if ticks_per_sample not in (None, formats.ticks_per_sample):
+        raise ValueError(
+            f"ticks_per_sample must be the formats' {formats.ticks_per_sample}, but is {ticks_per_sample}; leave one of them out"
+        )
+    if choices.irregular and not formats.irregular:
+        raise ValueError(
+            f"formats must take samples of different lengths, as the calibration's are, but take {formats.timespan:g} model units alone; "
+            "quantise without formats"
+        )
+    sent = choices.thresholds
+    return replace(
+        formats,
+        input_threshold=sent.get("input", formats.input_threshold),
+        neuron_threshold=sent.get("neuron", formats.neuron_threshold),
+        gate_threshold=sent.get("gate", formats.gate_threshold),
+    )
 
 
 # --- choosing ---------------------------------------------------------------------------------------------------------------------------
 
 
 def _choose(
-    network: LiquidNetwork, profile: HardwareProfile, values: LTCValues, choices: Choices, ranges: Ranges
+    network: LiquidNetwork, profile: HardwareProfile, values: LTCValues, choices: Choices, ranges: Ranges, unfolds: int
 ) -> tuple[LTCFormats, dict[str, Any]]:
-    assert isinstance(network.solver, Fused)
-    unfolds, bits = network.solver.unfolds, weight_bits(choices, profile)
-    step, driven_step = 1 << (8 - bits), 2 << (8 - bits)
-    largest_w = float(max(values.w.max(initial=0.0), values.sensory_w.max(initial=0.0)))
-    if largest_w == 0.0:  # no synapses: a unit in which the leaks and capacitances have room
-        largest_w = max(float(values.gleak.max(initial=0.0)), float(values.cm.max(initial=0.0)) * unfolds / choices.timespan / 2048.0, 1e-6)
-    largest_driven = max(np.abs(values.w * values.erev).max(initial=0.0), np.abs(values.sensory_w * values.sensory_erev).max(initial=0.0))
-    scale = largest_w / (255 - 255 % step)
-    ratio, ratio_shift = ratio_at_least((largest_driven or largest_w) / (254 - 254 % driven_step) / scale)
-    if ratio > 255:
-        raise ValueError(
-            f"erev must stay within 255 times the largest w's share of it, but w erev reaches {largest_driven:g} at w {largest_w:g}; "
-            "clip erev"
-        )
-    gate_bits, gate_reason = _gate_bits(network, profile, values, choices, scale, unfolds)
+    bits = weight_bits(choices, profile)
+    scale, ratio, ratio_shift = _scales(values, bits, unfolds / choices.timespan)
     bound, bound_reason = _state_bound(ranges)
     state, message = _state_formats(bound, choices)
+    gate_bits, gate_reason = _gate_bits(network, profile, values, choices, scale, unfolds, message)
     input_fraction = 13 - integer_bits(choices.input_bound)
     slope = values.sensory_sigma * values.input_w[values.sensory_source]
     formats = LTCFormats(
@@ -154,44 +182,92 @@ def _choose(
         gate_bits=gate_bits,
         gain_fraction=_gain_fraction(values.sigma, message.fraction_bits, "sigma"),
         sensory_gain_fraction=_gain_fraction(slope, input_fraction, "sensory_sigma * input_w"),
-        conductance_scale=float(scale),
+        conductance_scale=scale,
         ratio=ratio,
         ratio_shift=ratio_shift,
         timespan=choices.timespan,
         unfolds=unfolds,
         gate_mean=_or_zero(ranges.gate_mean, values.w),
         sensory_gate_mean=_or_zero(ranges.sensory_gate_mean, values.sensory_w),
+        nudge=np.zeros((2, len(values.w))),
+        sensory_nudge=np.zeros((2, len(values.sensory_w))),
         input_threshold=choices.thresholds.get("input", 1),
         neuron_threshold=choices.thresholds.get("neuron", 1),
         gate_threshold=choices.thresholds.get("gate", 1),
         accumulator_bits=sum_bits(profile),
+        irregular=choices.irregular,
+        exact=isinstance(network.solver, Exact),
     )
     formats, state_reason = _widened(network, profile, values, formats, ranges, choices)
-    return formats, {
+    if ranges.history is not None:
+        nudge, sensory_nudge = nudges(values, formats, ranges.history)
+        formats = replace(formats, nudge=nudge, sensory_nudge=sensory_nudge)
+    notes = {
         "weights": f"{bits} bits; a step is {formats.conductance_scale:.4g} of conductance, {formats.driven_scale:.4g} driven",
         "gate_bits": gate_reason,
         "state": f"{formats.state}: {bound_reason}{state_reason}",
         "inputs": f"{formats.input}: up to {choices.input_bound:.4g} ({choices.input_bound_from})",
         "timespan": f"{choices.timespan:g} model units per sample",
     }
+    if formats.exact:
+        notes["sub_steps"] = f"{unfolds} per sample, each with its conductances held; messages run half a sub-step ahead"
+    if formats.irregular:
+        notes["timespan"] = (
+            f"{choices.shortest:g} to {choices.timespan:g} model units, told with every sample in {formats.elapsed} "
+            f"(steps of {formats.elapsed.lsb:.2g})"
+        )
+    return formats, notes
+
+
+def _scales(values: LTCValues, bits: int, rate: float) -> tuple[float, int, int]:
+    """(conductance_scale, ratio, ratio_shift) that hold the largest weights; rate: sub-steps per model unit."""
+    step, driven_step = 1 << (8 - bits), 2 << (8 - bits)
+    largest_w = float(max(values.w.max(initial=0.0), values.sensory_w.max(initial=0.0)))
+    if largest_w == 0.0:  # no synapses: a unit in which the leaks, gap junctions and capacitances have room
+        largest_w = max(*(float(a.max(initial=0.0)) for a in (values.gleak, values.gap_w, values.cm * rate / 2048.0)), 1e-6)
+    driven = (values.w * values.erev, values.sensory_w * values.sensory_erev, values.gap_w)
+    largest_driven = max(float(np.abs(part).max(initial=0.0)) for part in driven)
+    scale = largest_w / (255 - 255 % step)
+    ratio, ratio_shift = ratio_at_least((largest_driven or largest_w) / (254 - 254 % driven_step) / scale)
+    if ratio > 255:
+        name, what = ("gap_w", values.gap_w.max()) if largest_driven == values.gap_w.max(initial=0.0) else ("w erev", largest_driven)
+        raise ValueError(
+            f"{name} must stay within 255 times the largest w to share a scale with it, but reaches {what:g} at w {largest_w:g}; clip it"
+        )
+    return float(scale), ratio, ratio_shift
 
 
 def _gate_bits(
-    network: LiquidNetwork, profile: HardwareProfile, values: LTCValues, choices: Choices, scale: float, unfolds: int
+    network: LiquidNetwork,
+    profile: HardwareProfile,
+    values: LTCValues,
+    choices: Choices,
+    scale: float,
+    unfolds: int,
+    message: QFormat,
 ) -> tuple[int, str]:
-    """fan-in * 255 * 2**bits < 2**(accumulator_bits - 1) for all weights; C = cm unfolds / timespan and gleak within 2**30 units."""
-    fan_in = np.bincount(values.target, minlength=network.units) + np.bincount(values.sensory_target, minlength=network.units)
+    """fan-in * 255 * 2**bits < 2**(accumulator_bits - 1) for all weights; C = cm unfolds / timespan and gleak within 2**30 units.
+
+    A gap junction counts as often as the largest |v| holds the 1 of a gate.
+    """
+    units = network.units
+    synapses = np.bincount(values.target, minlength=units) + np.bincount(values.sensory_target, minlength=units)
+    gaps = np.bincount(values.gap_target, minlength=units)
+    fan_in = synapses + gaps * 2.0 ** (message.bits - 1 - message.fraction_bits)
     widest = int(fan_in.argmax())
-    room = (2.0 ** (sum_bits(profile) - 1) - 1) / (255.0 * max(int(fan_in[widest]), 1))
+    room = (2.0 ** (sum_bits(profile) - 1) - 1) / (255.0 * max(float(fan_in[widest]), 1.0))
     by_fan_in = int(np.floor(np.log2(room))) if room >= 1 else 0
-    largest = max(float(values.cm.max(initial=0.0)) * unfolds / choices.timespan, float(values.gleak.max(initial=0.0)), 1e-30)
+    joined = values.gleak + np.bincount(values.gap_target, weights=values.gap_w, minlength=units)
+    capacitance = 0.0 if choices.irregular else float(values.cm.max(initial=0.0)) * unfolds / choices.timespan
+    largest = max(capacitance, float(joined.max(initial=0.0)), 1e-30)
     by_capacitance = int(np.floor(np.log2(HIGHEST_SUM * scale / largest)))
     most = min(by_fan_in, by_capacitance)
     asked = choices.bits.get("gates", min(MOST_GATE_BITS, most))
+    into = f"{int(synapses[widest])} synapses" + (f" and {int(gaps[widest])} gap junctions" if gaps[widest] else "")
     reason = (
-        f"{by_fan_in} from the {int(fan_in[widest])} synapses of {network.labels[widest]} into {sum_bits(profile)}-bit sums"
+        f"{by_fan_in} from the {into} of {network.labels[widest]} into {sum_bits(profile)}-bit sums"
         if by_fan_in <= by_capacitance
-        else f"{by_capacitance} from the largest cm * unfolds / timespan, {largest:.4g}"
+        else f"{by_capacitance} from the largest {'cm * unfolds / timespan' if largest == capacitance else 'leak'}, {largest:.4g}"
     )
     if asked > min(most, 14) or asked < 1 or most < FEWEST_GATE_BITS:
         raise ValueError(f"gate bits must be {FEWEST_GATE_BITS} to {most} ({reason}), but are {asked}; reduce the fan-in or the bits")
@@ -237,38 +313,20 @@ def _or_zero(mean: FloatArray | None, like: FloatArray) -> FloatArray:
     return np.zeros(len(like)) if mean is None else mean
 
 
-# --- slow neurons -----------------------------------------------------------------------------------------------------------------------
-
-
-def stagnation(values: LTCValues, formats: LTCFormats, gate_mean: FloatArray | None, sensory_gate_mean: FloatArray | None) -> FloatArray:
-    """Per neuron the distance from its goal at which increments fall below half a step of the state: (1 + C / G) lsb / 2.
-
-    G: leak and mean conductances (half open where no means are known). 0 for a neuron without conductance, which never moves.
-    """
-    recurrent = values.w * (0.5 if gate_mean is None else gate_mean)
-    sensory = values.sensory_w * (0.5 if sensory_gate_mean is None else sensory_gate_mean)
-    conductance = values.gleak + np.bincount(values.target, weights=recurrent, minlength=len(values.cm))
-    conductance += np.bincount(values.sensory_target, weights=sensory, minlength=len(values.cm))
-    capacitance = values.cm * formats.unfolds / formats.timespan
-    ratio = np.divide(capacitance, conductance, out=np.full(len(capacitance), -1.0), where=conductance > 0)
-    short: FloatArray = (1.0 + ratio) * formats.state.lsb / 2.0
-    return short
-
-
 def _widened(
     network: LiquidNetwork, profile: HardwareProfile, values: LTCValues, formats: LTCFormats, ranges: Ranges, choices: Choices
 ) -> tuple[LTCFormats, str]:
     """More state bits where slow neurons would stop short of their goal; refused where that is not enough."""
     span = max(ranges.highest - ranges.lowest, 2.0**-14)
-    means = (ranges.gate_mean, ranges.sensory_gate_mean)
-    short = stagnation(values, formats, *means)
+    timespan = typical_timespan(choices)
+    short = stagnation(values, formats, ranges, timespan)
     slowest = int(short.argmax())
     needed = max(int(np.ceil(np.log2(max(short[slowest], 1e-300) / (STAGNATION_GOAL * span)))), 0)
     if "state" not in choices.bits and needed:
         most = max(min(profile.state_bits, 24) - 16, 0)
         guard = min(needed, most)
         formats = replace(formats, state=QFormat(16 + guard, formats.fraction + guard))
-        short = stagnation(values, formats, *means)
+        short = stagnation(values, formats, ranges, timespan)
     if short[slowest] > STAGNATION_LIMIT * span:
         more = int(np.ceil(np.log2(short[slowest] / (STAGNATION_LIMIT * span))))
         raise ValueError(
@@ -279,54 +337,3 @@ def _widened(
         )
     reason = f"; {formats.guard} bits below the 16 that enter products, because {network.labels[slowest]} is slow" if formats.guard else ""
     return formats, reason
-
-
-# --- notes ------------------------------------------------------------------------------------------------------------------------------
-
-
-def _changed(formats: LTCFormats, choices: Choices) -> LTCFormats:
-    """Formats kept, with the thresholds that the caller names."""
-    sent = choices.thresholds
-    return replace(
-        formats,
-        input_threshold=sent.get("input", formats.input_threshold),
-        neuron_threshold=sent.get("neuron", formats.neuron_threshold),
-        gate_threshold=sent.get("gate", formats.gate_threshold),
-    )
-
-
-def _losses(network: LiquidNetwork, values: LTCValues, formats: LTCFormats, ranges: Ranges) -> dict[str, Any]:
-    """What the integers lose: synapses that round to nothing, weights beyond the grid, neurons that stop short of their goal."""
-    integers = integer_parameters(values, formats).as_int64()
-    labels, inputs = network.labels, network.interface.channels or tuple(f"input_{number}" for number in range(network.inputs))
-    lost = [
-        f"{labels[values.source[k]]} -> {labels[values.target[k]]}"
-        for k in np.flatnonzero((integers.conductance == 0) & (integers.driven == 0))
-    ]
-    lost += [
-        f"{inputs[values.sensory_source[k]]} -> {labels[values.sensory_target[k]]}"
-        for k in np.flatnonzero((integers.sensory_conductance == 0) & (integers.sensory_driven == 0))
-    ]
-    clipped = sum(
-        int((np.abs(real) > highest).sum())
-        for real, highest in (
-            (values.w, 255.5 * formats.conductance_scale),
-            (values.sensory_w, 255.5 * formats.conductance_scale),
-            (values.w * values.erev, 255.0 * formats.driven_scale),
-            (values.sensory_w * values.sensory_erev, 255.0 * formats.driven_scale),
-            (values.sigma, 32767.5 * 2.0**-formats.gain_fraction),
-            (values.sensory_sigma * values.input_w[values.sensory_source], 32767.5 * 2.0**-formats.sensory_gain_fraction),
-        )
-    )
-    box = max(-ranges.lowest, ranges.highest)
-    short = stagnation(values, formats, ranges.gate_mean, ranges.sensory_gate_mean)
-    slow = {labels[k]: float(short[k]) for k in np.flatnonzero(short > 2.0 * formats.state.lsb * 2**formats.guard)}
-    return {
-        "lost_synapses": tuple(lost),
-        "clipped_parameters": clipped,
-        "states_may_saturate": bool(box > formats.state.highest * formats.state.lsb),
-        "stops_short_by": slow,
-        "rounding": "errors of weights taken back on average in the leaks"
-        if formats.gate_mean.any() or formats.sensory_gate_mean.any()
-        else "errors of weights not taken back: no calibration",
-    }

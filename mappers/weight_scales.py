@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hardware_profiles.fixed_point import round_half_up
-from liquid_neuro.cells.cfc_integer import DenseFormats
+from liquid_neuro.cells.cfc_formats import DenseFormats
 from liquid_neuro.cells.integer import ratio_at_least
 from liquid_neuro.network import FloatArray
 
@@ -17,7 +17,7 @@ FACTORS = tuple(np.linspace(1.0, 1.3, 61))
 
 @dataclass(frozen=True, eq=False)
 class Heard:
-    """What a dense map hears: largest |message| per column, their covariance over the calibration (zeros where nobody knows).
+    """What a dense map hears: largest |message| per column (rounded up), their covariance over the calibration (zeros where nobody knows).
 
     room: the largest running sum in real units of messages times integer weights.
     """

@@ -46,9 +46,14 @@ class Word(int):
 
 @dataclass
 class Machine:
-    """Everything that changes: per population its words, messages last sent, accumulators by port, and what is under way to them."""
+    """Everything that changes: per population its words, messages last sent, accumulators by port, and what is under way to them.
+
+    samples: (first, last + 1) of those whose turns are counted; other turns are run and not counted. All turns where it is None.
+    """
 
     quantized: QuantizedNetwork
+    samples: tuple[int, int] | None = None
+    now: int = 0
     state: dict[str, list[int]] = field(default_factory=dict)
     sent: dict[str, list[int]] = field(default_factory=dict)
     accumulators: dict[str, dict[str, list[int]]] = field(default_factory=dict)
@@ -65,17 +70,24 @@ class Machine:
             ports = PROGRAMS[population.program].ports if population.program else ()
             self.accumulators[population.name] = {port: [0] * population.size for port in ports}
 
-    def tick(self, t: int, sample: list[int] | None) -> None:
-        """One tick; `sample`: the words that the host sets at this tick, None at ticks between samples."""
+    def tick(self, t: int, sample: dict[str, list[int]] | None) -> None:
+        """One tick; `sample`: the words that the host sets at this tick by population, None at ticks between samples."""
+        self.now = t
         self._arrive()
         for population in self.quantized.populations:
+            before = list(self.state[population.name])
             if not population.program:
                 if sample is not None:
-                    self.state[population.name] = list(sample)
-                    self._send(population)
+                    self.state[population.name] = list(sample[population.name])
+                    self._send(population, before)
             elif t >= population.first_tick and (t - population.first_tick) % population.period == 0:
                 self._advance(population)
-                self._send(population)
+                self._send(population, before)
+
+    def _counts(self, population: Population) -> bool:
+        """Whether this tick's turn of a population, or its next one where it has none, belongs to a sample that is counted."""
+        turn = max(0, -((population.first_tick - self.now) // population.period)) * population.period
+        return self.samples is None or self.samples[0] <= turn // self.quantized.ticks_per_sample < self.samples[1]
 
     def _arrive(self) -> None:
         sums: Counter[tuple[str, str, int]] = Counter()
@@ -84,7 +96,7 @@ class Machine:
         self.arriving = []
         for (name, port, compartment), total in sums.items():
             row = self.accumulators[name][port]
-            row[compartment] = self._saturate(row[compartment] + total, self.quantized.accumulator_bits, f"{name}.{port}")
+            row[compartment] = self._saturate(row[compartment] + total, self.quantized.accumulator_bits, name, f"{name}.{port}")
 
     def _advance(self, population: Population) -> None:
         program = PROGRAMS[population.program]
@@ -93,42 +105,60 @@ class Machine:
             ports = [Word(self.accumulators[population.name][port][i]) for port in program.ports]
             parameters = [Word(population.parameters[name][i]) for name in program.parameters]
             new = int(program.function(Word(self.state[population.name][i]), *ports, *parameters, *tables))
-            self.state[population.name][i] = self._saturate(new, population.state.bits, population.name)
-            self.updates[population.name] += 1
+            self.state[population.name][i] = self._saturate(new, population.state.bits, population.name, population.name)
+            self.updates[population.name] += self._counts(population)
 
-    def _send(self, population: Population) -> None:
+    def _send(self, population: Population, before: list[int]) -> None:
         for i, state in enumerate(self.state[population.name]):
             half = (1 << population.message_shift) // 2
-            message = (state + half) >> population.message_shift
+            ahead = state
+            if population.prediction:
+                highest = (1 << (population.state.bits - 1)) - 1
+                ahead = min(max(state + ((state - before[i]) >> 1), -highest - 1), highest)
+            message = (ahead + half) >> population.message_shift
             delta = message - self.sent[population.name][i]
             if abs(delta) < population.threshold:
                 continue
             self.sent[population.name][i] = message
-            self.spikes[population.name, i] += 1
+            self.spikes[population.name, i] += self._counts(population)
             for index, projection in enumerate(self.quantized.projections):
                 if projection.source_population != population.name:
                     continue
                 for source, target, weight in zip(projection.source.tolist(), projection.target.tolist(), projection.weight.tolist()):
                     if source == i:
                         self.arriving.append((projection.target_population, projection.port, target, weight * delta))
-                        self.operations[index] += 1
+                        self.operations[index] += self._counts(population)
 
-    def _saturate(self, value: int, bits: int, where: str) -> int:
+    def _saturate(self, value: int, bits: int, name: str, where: str) -> int:
         highest = (1 << (bits - 1)) - 1
         if not -highest - 1 <= value <= highest:
-            self.saturations[where] += 1
+            if self._counts(self.quantized.population(name)):
+                self.saturations[where] += 1
             return highest if value > 0 else -highest - 1
         return value
 
 
-def run(quantized: QuantizedNetwork, samples: list[list[int]], machine: Machine | None = None, first_sample: int = 0) -> dict[str, Any]:
-    """Runs words (K, inputs) to the last read tick. "states": per tick population -> words; "sent" likewise; "machine"."""
+def run(
+    quantized: QuantizedNetwork,
+    samples: list[list[int]],
+    machine: Machine | None = None,
+    first_sample: int = 0,
+    elapsed: list[int] | None = None,
+) -> dict[str, Any]:
+    """Runs words (K, inputs) to the last read tick; elapsed: words (K,) of the samples' timespans where the network hears them.
+
+    "states": per tick population -> words; "sent" likewise; "machine", whose counts are those of the samples' own turns.
+    """
     machine = machine or Machine(quantized)
+    machine.samples = (first_sample, first_sample + len(samples))
     period, ticks = quantized.ticks_per_sample, quantized.ticks_per_sample * (len(samples) - 1) + quantized.read_tick + 1
     states, sent = [], []
     for t in range(first_sample * period, first_sample * period + ticks):
-        k, rest = divmod(t, period)
-        machine.tick(t, samples[k - first_sample] if rest == 0 and k - first_sample < len(samples) else None)
+        k, rest = t // period - first_sample, t % period
+        host = {"input": samples[k]} if rest == 0 and k < len(samples) else None
+        if host is not None and elapsed is not None:
+            host["elapsed"] = [elapsed[k]]
+        machine.tick(t, host)
         states.append({name: list(words) for name, words in machine.state.items()})
         sent.append({name: list(words) for name, words in machine.sent.items()})
     return {"states": states, "sent": sent, "machine": machine}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import Any, ClassVar
 
 import naive_frames
 import numpy as np
 import pytest
 from akida_networks import PROFILE, SHAPES, network_of, quantized_of, samples_of
+from naive_integer import Word
 
 import hardware_profiles
 import liquid_neuro
@@ -345,3 +347,20 @@ def test_other_refusals(quantized: dict[str, Any]) -> None:
         frames.frame_samples(quantized["ncp"], samples_of(1), timespans=5000.0)
     with pytest.raises(ValueError, match=r"shape \(batch, time, 3\)"):
         frames.frame_samples(quantized["ncp"], np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize("name", ["cfc_heads.host", "cfc_heads.host_no_gate"])
+def test_products_of_the_host_fit_32_bits_for_any_words(name: str) -> None:
+    words, spans = (-32768, -1, 0, 32767), (0, 1, 1023, 1024, 1025, (1 << 19) + 1, cfc_heads.TIMESPAN.highest)
+    sigmoid = [Word(1 << cfc_heads.GATE_FRACTION_BITS)] * cfc_heads.SIGMOID_ENTRIES
+    for first, second, slope, span in itertools.product(words, words, words, spans):
+        tables = [[Word(entry)] for entry in (first, second, slope, 0)]
+        new = cfc_heads.HEAD_PROGRAMS[name].function(Word(5), 0, 0, 0, 0, Word(span), 0, *tables, sigmoid)  # Word asserts
+        assert int(new) == (5 if span == 0 else first + second if name.endswith("no_gate") else second)
+
+
+def test_what_frames_do_not_know_is_refused() -> None:
+    network = liquid_neuro.cfc(4, inputs=2, backbone_layers=0, seed=0)
+    for given in ({"thresholds": 3}, {"ticks_per_sample": 2}, {"error": 0.1}):
+        with pytest.raises(ValueError, match=f"{next(iter(given))} must not be given for {PROFILE.name}, .* leave it out"):
+            mappers.quantize(network, PROFILE, input_range=(-1, 1), **given)

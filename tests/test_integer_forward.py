@@ -57,6 +57,70 @@ def test_the_forward_is_the_chip(name, raised):
     assert (np.asarray(words) == units[..., start:][..., quantized.output_compartments]).all()
 
 
+GAPS = Wiring.from_adjacency(np.ones((3, 3)), np.ones((3, 3)), 2, gap=np.ones((3, 3)) - np.eye(3))
+KINDS = {
+    "exact": (NETWORKS["ltc"].with_solver("exact"), {"ticks_per_sample": 6}),
+    "irregular": (NETWORKS["ltc explicit"], {"timespans": (0.01, 3.0), "thresholds": RAISED["ltc"]}),
+    "exact irregular": (NETWORKS["ltc explicit"].with_solver("exact"), {"timespans": (0.01, 3.0), "ticks_per_sample": 6}),
+    "gap junctions": (liquid_neuro.ltc(GAPS, seed=4), {}),
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["exact irregular", "gap junctions", *(pytest.param(name, marks=pytest.mark.slow) for name in ("exact", "irregular"))]
+)
+def test_the_forward_is_the_chip_in_every_kind_of_ltc(name):
+    network, how = KINDS[name]
+    x = X[:2, :6]
+    quantized = mappers.quantize(network, LOIHI, calibration=X, **how)
+    spans = None if quantized.elapsed is None else 10 ** np.random.default_rng(1).uniform(-2, 0.4, x.shape[:2])
+    if spans is not None:
+        spans[:, 4] = 0.0
+
+    def loss(parameters, constants, x):
+        words, _ = output_words(quantized, parameters, constants, x, spans)
+        return jnp.sum((words * quantized.formats.state.lsb) ** 2), words
+
+    with precision(True):
+        _, parameters, constants = _prepared(quantized)
+        slope, words = jax.jit(jax.grad(loss, has_aux=True))(parameters, constants, jnp.asarray(x))
+    assert (np.asarray(words) == fixed.state_words(quantized, x, 1.0 if spans is None else spans)[..., quantized.output_compartments]).all()
+    for parameter in ("cm", "w", "gap_w", "sensory_mu"):
+        if parameter in slope:
+            assert np.isfinite(slope[parameter]).all()
+            assert np.abs(slope[parameter]).max() > 0
+
+
+CFC_KINDS = {
+    "wired": liquid_neuro.cfc(SMALL, seed=3),
+    "pure": liquid_neuro.cfc(SMALL, seed=5, mode="pure"),
+    "backbone mixed": liquid_neuro.cfc(6, inputs=3, seed=6, backbone_layers=1, backbone_units=8, mixed_memory=True),
+    "keras": liquid_neuro.cfc(6, inputs=3, seed=7, mode="no_gate", backbone_layers=1, backbone_units=8, dialect="keras"),
+}
+
+
+@pytest.mark.parametrize("name", ["pure", "backbone mixed", *(pytest.param(name, marks=pytest.mark.slow) for name in ("wired", "keras"))])
+def test_the_forward_is_the_chip_in_irregular_time(name):
+    network = CFC_KINDS[name]
+    raised = {**RAISED["cfc"], "memory": 3}
+    quantized = mappers.quantize(network, LOIHI, calibration=X, timespans=(0.05, 3.0), thresholds=raised)
+    spans = np.random.default_rng(1).uniform(0.05, 3.0, X.shape[:2])
+    spans[:, 4] = 0.0
+    size = quantized.population(quantized.output_population).size
+
+    def loss(parameters, constants, x):
+        words, _ = output_words(quantized, parameters, constants, x, spans)
+        return jnp.sum((words * quantized.formats.state.lsb) ** 2), words
+
+    with precision(True):
+        _, parameters, constants = _prepared(quantized)
+        slope, words = jax.jit(jax.grad(loss, has_aux=True))(parameters, constants, jnp.asarray(X))
+    assert (np.asarray(words) == fixed.state_words(quantized, X, spans)[..., -size:]).all()
+    for parameter, value in slope.items():
+        assert np.isfinite(value).all(), parameter
+        assert np.abs(value).max() > 0, parameter
+
+
 @pytest.mark.parametrize("name", ["ltc", "cfc backbone"])
 def test_outputs_are_those_of_the_chip(name):
     quantized = mappers.quantize(NETWORKS[name], LOIHI, calibration=X)

@@ -59,10 +59,12 @@ def walk(network: LiquidNetwork, samples: int, seed: int, step: float = 0.3) -> 
     return np.cumsum(np.random.default_rng(seed).normal(0, step, (samples, network.inputs)), axis=0)
 
 
-def assert_equals_naive(quantized: QuantizedNetwork, x: np.ndarray) -> fixed.Recording:
-    """Every word and every message of every tick, and all counts."""
-    recording = fixed.run_chip(quantized, EventStream.from_samples(x, sample_s=quantized.formats.timespan), trace=True)
-    naive = naive_integer.run(quantized, quantized.input_format.quantize(x).tolist())
+def assert_equals_naive(quantized: QuantizedNetwork, x: np.ndarray, timespans: np.ndarray | None = None) -> fixed.Recording:
+    """Every word and every message of every tick, and all counts. timespans: (time,) where the network takes irregular time."""
+    spans = np.full(len(x), quantized.formats.timespan) if timespans is None else timespans
+    recording = fixed.run_chip(quantized, EventStream.from_samples(x, timespans=spans), trace=True)
+    elapsed = None if quantized.elapsed is None else quantized.elapsed.state.quantize(spans).tolist()
+    naive = naive_integer.run(quantized, quantized.input_format.quantize(x).tolist(), elapsed=elapsed)
     machine, activity = naive["machine"], recording.activity
     for population in quantized.populations:
         name = population.name

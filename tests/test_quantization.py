@@ -15,7 +15,7 @@ from event_sim.events import EventStream
 from liquid_neuro import Exact, Fused, LiquidNetwork, LTCSettings, Wiring
 from liquid_neuro.cells import cfc
 from liquid_neuro.cells.ltc import effective
-from liquid_neuro.cells.ltc_integer import LTCFormats, integer_parameters
+from liquid_neuro.cells.ltc_formats import LTCFormats, integer_parameters
 from mappers.quantization import quantize
 
 LOIHI = hardware_profiles.load("loihi2")
@@ -298,7 +298,11 @@ def test_refusals_are_sentences():
     assert quantize(negative, LOIHI).stored_synapses > 0
     cases = [
         (lambda: quantize(mixed, LOIHI), "mixed memory"),
-        (lambda: quantize(l4(solver=Exact()), LOIHI), "solver must be fused"),
+        (lambda: quantize(l4(solver=Exact()), LOIHI, ticks_per_sample=7), "must be even"),
+        (lambda: quantize(network, LOIHI, timespan=1.0, timespans=(0.5, 1.0)), "must not both be given"),
+        (lambda: quantize(network, LOIHI, timespans=(1.0, 0.5)), "0 < shortest <= longest"),
+        (lambda: quantize(network, LOIHI, error=0.01), "there is no calibration"),
+        (lambda: quantize(l4(delay=np.full(10, 0.5)), LOIHI), "delay must be 0 to run in integers, .* but reaches 0.5"),
         (lambda: quantize(network, LOIHI, bits=9), r'bits\["weights"\] must be one of'),
         (lambda: quantize(network, LOIHI, bits={"wieghts": 8}), 'names "wieghts"'),
         (lambda: quantize(network, LOIHI, bits={"state": 30}), "must be 6 to 24"),
@@ -307,7 +311,6 @@ def test_refusals_are_sentences():
         (lambda: quantize(network, LOIHI, timespan=0.0), "timespan must be a positive number"),
         (lambda: quantize(network, LOIHI, calibration=np.zeros((3, 5))), "calibration must be"),
         (lambda: quantize(network, LOIHI, calibration=np.full((3, 2), np.nan)), "finite"),
-        (lambda: quantize(network, LOIHI, calibration=EventStream.from_samples(np.zeros((2, 2)), timespans=[1.0, 2.0])), "equally long"),
         (lambda: quantize(network, LOIHI, calibration=[]), "calibration must hold at least one sample"),
         (lambda: quantize(network, LOIHI, calibration=np.zeros((0, 2))), "calibration must hold at least one sample"),
         (lambda: quantize(network, LOIHI, calibration=np.zeros((0, 4, 2))), "calibration must hold at least one sample"),

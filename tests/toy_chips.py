@@ -131,6 +131,34 @@ def loop(seed: int = 0, inputs: int = 3, gates: int = 6, units: int = 4) -> Quan
     return network(populations, projections, 4, 4, "neuron")
 
 
+def timed(seed: int = 0, inputs: int = 3, units: int = 4) -> QuantizedNetwork:
+    """Inputs and the host's timespan drive neurons whose messages run half a turn ahead; a recurrent loop; a threshold of 2."""
+    random = np.random.default_rng(seed)
+    populations = (
+        population("input", "", inputs, state=QFormat(12, 10), message_bits=12),
+        population("elapsed", "", 1, state=QFormat(16, 8)),
+        population(
+            "neuron",
+            "toy.leak",
+            units,
+            parameters={"rate": random.integers(100, 200, units)},
+            state=QFormat(16, 12),
+            message_shift=2,
+            message_bits=14,
+            threshold=2,
+            first_tick=1,
+            period=2,
+            prediction=True,
+        ),
+    )
+    wires = (
+        projection("input", "neuron", "up", random.integers(0, 64, (inputs, units)), "excitatory"),
+        projection("elapsed", "neuron", "down", random.integers(1, 64, (1, units)), "excitatory"),
+        projection("neuron", "neuron", "down", 2 * random.integers(-30, 30, (units, units)), "mixed"),
+    )
+    return network(populations, wires, 4, 3, "neuron")
+
+
 def chain(length: int = 4) -> QuantizedNetwork:
     """The input drives the last neuron, and each neuron the one before it; one tick per sample."""
     populations = (
@@ -162,8 +190,9 @@ def execute(quantized: QuantizedNetwork, rows: Any, ticks: int) -> dict[str, tup
             delta[name] = np.zeros(group.size, dtype=np.int64)
             first, period = (group.first_tick, group.period) if group.program else (0, quantized.ticks_per_sample)
             if tick >= first and (tick - first) % period == 0:
-                state[name] = advanced(quantized, group, state[name], sums, rows, tick)
-                message = round_shift(state[name], group.message_shift)
+                before, state[name] = state[name], advanced(quantized, group, state[name], sums, rows, tick)
+                ahead = saturate(state[name] + ((state[name] - before) >> 1), group.state.bits)
+                message = round_shift(ahead if group.prediction else state[name], group.message_shift)
                 delta[name] = np.where(abs(message - sent[name]) >= group.threshold, message - sent[name], 0)
                 sent[name] = sent[name] + delta[name]
             trace[name][0].append(state[name])
@@ -172,8 +201,9 @@ def execute(quantized: QuantizedNetwork, rows: Any, ticks: int) -> dict[str, tup
 
 
 def advanced(quantized: QuantizedNetwork, group: Population, state: Any, sums: Any, rows: Any, tick: int) -> Any:
-    if not group.program:
-        return rows[min(tick // quantized.ticks_per_sample, len(rows) - 1)]
+    if not group.program:  # a row holds the numbers of the host's populations one behind another
+        row = rows[min(tick // quantized.ticks_per_sample, len(rows) - 1)]
+        return row[: group.size] if group.name == "input" else row[-group.size :]
     program = PROGRAMS[group.program]
     accumulators = [sums.get((group.name, port), np.zeros(group.size, dtype=np.int64)) for port in program.ports]
     parameters = [group.parameters[name] for name in program.parameters]

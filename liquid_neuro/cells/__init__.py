@@ -1,6 +1,6 @@
 """The neuron models: one file per model and arithmetic, each the only definition of what it computes.
 
-Float: ltc.py, cfc.py. Integers: ltc_integer.py, cfc_integer.py, cfc_heads.py. PROGRAMS lists every integer program by name.
+Float: ltc.py, cfc.py. Integers: ltc_integer.py, cfc_integer.py, cfc_heads.py, cfc_library.py. PROGRAMS lists every integer program by name.
 """
 
 from __future__ import annotations

@@ -67,11 +67,14 @@ def host(
 ) -> Any:
     """The new state word of a CfC unit from its four codes and the elapsed time; a timespan of 0 leaves the state.
 
-    Tables but the sigmoid's hold all units one after the other; a unit's begin at `base`.
+    Tables but the sigmoid's hold all units one after the other; a unit's begin at `base`. The slope is multiplied with the timespan in two
+    parts, whole model units and the rest, each of which fits a signed 32-bit word.
     """
     first = look_up(tanh_1, base + ff1)
     second = look_up(tanh_2, base + ff2)
-    drive = round_shift(look_up(drive_a, base + time_a) * timespan, 10) + look_up(drive_b, base + time_b)
+    whole = floor_shift(timespan, 10)
+    slope = look_up(drive_a, base + time_a)
+    drive = slope * whole + round_shift(slope * (timespan - whole * 1024), 10) + look_up(drive_b, base + time_b)
     gate = look_up(sigmoid, clip(round_shift(drive, 5) + 256, 0, 511))
     return select(timespan > 0, first + round_shift(gate * (second - first), 15), state)
 
@@ -93,7 +96,9 @@ def host_no_gate(
     """As `host` for a CfC in mode no_gate: state' = tanh(f1) + s tanh(f2)."""
     first = look_up(tanh_1, base + ff1)
     second = look_up(tanh_2, base + ff2)
-    drive = round_shift(look_up(drive_a, base + time_a) * timespan, 10) + look_up(drive_b, base + time_b)
+    whole = floor_shift(timespan, 10)
+    slope = look_up(drive_a, base + time_a)
+    drive = slope * whole + round_shift(slope * (timespan - whole * 1024), 10) + look_up(drive_b, base + time_b)
     gate = look_up(sigmoid, clip(round_shift(drive, 5) + 256, 0, 511))
     return select(timespan > 0, first + round_shift(gate * second, 15), state)
 
@@ -254,7 +259,7 @@ def tables(layer: HeadLayerFormats, formats: HeadFormats, settings: CfCSettings)
     real = {}
     for name in HEADS:
         dense = getattr(layer, name)
-        real[name] = (np.array(dense.origin)[:, None] + np.array(dense.step)[:, None] * codes).reshape(-1)
+        real[name] = (np.array(dense.origin)[:, None] + np.array(dense.step)[:, None] * codes).ravel()
     keras = settings.dialect == "keras"
     squash = (lambda value: value) if keras else np.tanh
     centres = (np.arange(SIGMOID_ENTRIES) - SIGMOID_ENTRIES // 2) * 2.0 ** (SIGMOID_SHIFT - DRIVE.fraction_bits)

@@ -30,9 +30,9 @@ from liquid_neuro.wiring import ROLES
 # addition and a shift, a clip two comparisons and two selections, a look-up a load.
 HOST_OPERATIONS: dict[str, dict[str, int]] = {
     "cfc_heads.encode": {"add": 2, "multiply": 1, "shift": 1, "compare": 2, "select": 2},
-    "cfc_heads.host": {"add": 11, "multiply": 2, "shift": 3, "compare": 3, "select": 3, "load": 5},
+    "cfc_heads.host": {"add": 13, "multiply": 4, "shift": 4, "compare": 3, "select": 3, "load": 5},
     "cfc_heads.project": {"add": 2, "shift": 1},
-    "cfc_heads.host_no_gate": {"add": 10, "multiply": 2, "shift": 3, "compare": 3, "select": 3, "load": 5},
+    "cfc_heads.host_no_gate": {"add": 12, "multiply": 4, "shift": 4, "compare": 3, "select": 3, "load": 5},
 }
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hardware_profiles.fixed_point import clip, floor_shift, left_shift, look_up, round_half_up, round_shift, select
-from liquid_neuro.quantized_network import IntArray
+from hardware_profiles.fixed_point import QFormat, clip, floor_shift, left_shift, look_up, round_half_up, round_shift, saturate, select
+from liquid_neuro.quantized_network import IntArray, Population
 
 ARGUMENT_FRACTION = 12
 HALF_WIDTH = 8 << ARGUMENT_FRACTION  # tables of sigmoid and tanh end at -8 and 8
@@ -66,6 +66,11 @@ def absolute(value: Any) -> Any:
 def sent_after(message: Any, sent: Any, threshold: Any) -> Any:
     """What the targets hold once a compartment had its turn: its message where that moved by the threshold, else what it sent last."""
     return select(absolute(message - sent) >= threshold, message, sent)
+
+
+def predicted(state: Any, before: Any, state_bits: Any, message_shift: Any) -> Any:
+    """The message half a turn ahead of a state that was `before` one turn ago and goes on like this (populations with `prediction`)."""
+    return round_shift(saturate(state + floor_shift(state - before, 1), state_bits), message_shift)
 
 
 def gather(values: Any, index: Any) -> Any:
@@ -131,3 +136,13 @@ def whole(values: Any) -> IntArray:
 def constant(value: int | IntArray, size: int) -> IntArray:
     """A parameter that all compartments share, or (size,) of them."""
     return np.full(size, value, dtype=np.int64)
+
+
+def elapsed_format(longest: float, bits: int = 24) -> QFormat:
+    """The words of timespans up to the longest, in model units."""
+    return QFormat(bits, bits - 1 - int(np.frexp(longest)[1]))
+
+
+def elapsed_population(format: QFormat, ticks_per_sample: int) -> Population:
+    """The host's compartment that tells each sample's timespan."""
+    return Population("elapsed", "", 1, {}, {}, format, 0, format.bits, 1, 0, ticks_per_sample, ("elapsed",))

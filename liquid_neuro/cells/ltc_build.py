@@ -7,18 +7,20 @@ from typing import Any
 import numpy as np
 
 from hardware_profiles.fixed_point import QFormat
-from liquid_neuro.cells.integer import ARGUMENT_FRACTION, constant
-from liquid_neuro.cells.ltc import effective
-from liquid_neuro.cells.ltc_integer import GATE, NEURON, LTCFormats, LTCIntegers, direct_sample, integer_parameters, rest, tables
+from liquid_neuro.cells.integer import ARGUMENT_FRACTION, constant, elapsed_population
+from liquid_neuro.cells.ltc import LTCValues, effective
+from liquid_neuro.cells.ltc_formats import LTCFormats, LTCIntegers, integer_parameters, tables
+from liquid_neuro.cells.ltc_integer import EXACT, EXACT_TIMED, GATE, NEURON, NEURON_TIMED, RELAY
 from liquid_neuro.network import LiquidNetwork
 from liquid_neuro.quantized_network import IntArray, Population, Projection
 
 
 def build_integer(network: LiquidNetwork, formats: LTCFormats) -> tuple[tuple[Population, ...], tuple[Projection, ...]]:
-    """Populations and projections of an LTC: "input", "sensory_gate", "recurrent_gate", "neuron" (in the order of network.labels).
+    """Populations and projections of an LTC: "input", "elapsed", "sensory_gate", "recurrent_gate", "gap_relay", "neuron".
 
-    One gate per distinct (source, gain, offset) in integers. Synapses whose two weights both round to 0 are not stored, gates that
-    then drive nothing neither.
+    Neurons stand in the order of network.labels; populations that the network has no use for are left out. One gate per distinct (source,
+    gain, offset) in integers, one relay per neuron with gap junctions. Synapses whose weights all round to 0 are not stored, gates and
+    relays that then drive nothing neither.
     """
     values = effective(network)
     integers = integer_parameters(values, formats).as_int64()
@@ -38,10 +40,15 @@ def build_integer(network: LiquidNetwork, formats: LTCFormats) -> tuple[tuple[Po
         formats.ticks_per_sample,
         inputs,
     )
-    neurons = _neurons(network, integers, formats, constants["reciprocal"])
+    neurons = _neurons(network, integers, formats, constants)
     sensory = (values.sensory_source, values.sensory_target, integers.sensory_gain, integers.sensory_offset)
     recurrent = (values.source, values.target, integers.gain, integers.offset)
-    populations, projections = [source], []
+    populations: list[Population] = [source]
+    projections: list[Projection] = []
+    if formats.irregular:
+        populations.append(elapsed_population(formats.elapsed, formats.ticks_per_sample))
+        zeros, units = np.zeros(network.units, dtype=np.int64), np.arange(network.units)
+        projections.append(Projection("elapsed", "neuron", "elapsed", zeros, units, zeros + 1, "excitatory", 8))
     for name, pre, wires, weights, fractions in (
         (
             "sensory_gate",
@@ -57,13 +64,19 @@ def build_integer(network: LiquidNetwork, formats: LTCFormats) -> tuple[tuple[Po
         if gates.size:
             populations.append(gates)
             projections += synapses
+    if integers.gap.any():
+        relays, synapses = _relays(neurons, values, integers.gap, formats)
+        populations.append(relays)
+        projections += synapses
     return (*populations, neurons), tuple(projections)
 
 
-def _neurons(network: LiquidNetwork, integers: LTCIntegers, formats: LTCFormats, reciprocal: IntArray) -> Population:
+def _neurons(network: LiquidNetwork, integers: LTCIntegers, formats: LTCFormats, constants: dict[str, IntArray]) -> Population:
     units = network.units
+    program = (EXACT_TIMED if formats.exact else NEURON_TIMED) if formats.irregular else EXACT if formats.exact else NEURON
     parameters = {
         "capacitance": integers.capacitance,
+        "exponent": integers.exponent,
         "leak": integers.leak,
         "driven_leak": integers.driven_leak,
         "ratio": constant(formats.ratio, units),
@@ -73,10 +86,10 @@ def _neurons(network: LiquidNetwork, integers: LTCIntegers, formats: LTCFormats,
     }
     return Population(
         name="neuron",
-        program=NEURON.name,
+        program=program.name,
         size=units,
-        parameters=parameters,
-        tables={"reciprocal": reciprocal},
+        parameters={name: parameters[name] for name in program.parameters},
+        tables={name: constants[name] for name in program.tables},
         state=formats.state,
         message_shift=formats.message_shift,
         message_bits=formats.message.bits,
@@ -84,6 +97,7 @@ def _neurons(network: LiquidNetwork, integers: LTCIntegers, formats: LTCFormats,
         first_tick=2,
         period=2,
         labels=network.labels,
+        prediction=formats.exact,
     )
 
 
@@ -129,6 +143,35 @@ def _gates(
     return population, projections
 
 
+def _relays(neurons: Population, values: LTCValues, weight: IntArray, formats: LTCFormats) -> tuple[Population, list[Projection]]:
+    """The relays of all neurons that gap junctions leave, with the projections to and from them."""
+    stored = weight != 0
+    source, target, weight = values.gap_source[stored].astype(np.int64), values.gap_target[stored].astype(np.int64), weight[stored]
+    senders, number = np.unique(source, return_inverse=True)
+    gain, shift = formats.relay_gain
+    state = QFormat(formats.message.bits + formats.gate_bits - formats.message.fraction_bits, formats.gate_bits)
+    population = Population(
+        name="gap_relay",
+        program=RELAY.name,
+        size=len(senders),
+        parameters={"gain": constant(gain, len(senders)), "gain_shift": constant(shift, len(senders))},
+        tables={},
+        state=state,
+        message_shift=0,
+        message_bits=state.bits,
+        threshold=1,
+        first_tick=1,
+        period=1,
+        labels=tuple(f"{neurons.labels[sender]}:gap" for sender in senders),
+    )
+    order = np.lexsort((target, number))
+    ones, numbers = np.ones(len(senders), dtype=np.int64), np.arange(len(senders))
+    return population, [
+        Projection("neuron", "gap_relay", "value", senders, numbers, ones, "excitatory", 8),
+        Projection("gap_relay", "neuron", "driven", number[order], target[order], weight[order], "mixed", formats.weight_bits),
+    ]
+
+
 def _gate_labels(pre: Population, source: IntArray) -> tuple[str, ...]:
     """motor_0:0, motor_0:1, … : the gates that one presynaptic compartment drives."""
     seen: dict[int, int] = {}
@@ -137,14 +180,3 @@ def _gate_labels(pre: Population, source: IntArray) -> tuple[str, ...]:
         seen[number] = seen.get(number, -1) + 1
         labels.append(f"{pre.labels[number]}:{seen[number]}")
     return tuple(labels)
-
-
-def direct_states(network: LiquidNetwork, formats: LTCFormats, words: IntArray) -> IntArray:
-    """State words (batch, time, units) of input words (batch, time, inputs), each window from rest, by the direct form."""
-    values = effective(network)
-    integers, constants = integer_parameters(values, formats).as_int64(), tables(formats)
-    now, states = rest(integers, network.inputs, (len(words),)), []
-    for k in range(words.shape[1]):
-        now = direct_sample(now, words[:, k], values, integers, formats, constants)
-        states.append(now.state)
-    return np.stack(states, axis=1) if states else np.zeros((*words.shape[:2], network.units), dtype=np.int64)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from liquid_neuro.cells import cfc_heads, cfc_integer, ltc_integer
+from liquid_neuro.cells import cfc_heads, cfc_integer, cfc_library, lstm_integer, ltc_integer
 from liquid_neuro.cells.integer import Program
 
 _SPIKING = (
-    ltc_integer.GATE,
-    ltc_integer.NEURON,
-    cfc_integer.UNIT,
-    cfc_integer.UNIT_NO_GATE,
-    cfc_integer.UNIT_PURE,
-    cfc_integer.BACKBONE,
+    *ltc_integer.PROGRAMS,
+    *cfc_integer.PROGRAMS,
+    *lstm_integer.PROGRAMS,
+    *cfc_library.LIBRARY_PROGRAMS,
 )
 
 PROGRAMS: dict[str, Program] = {**{program.name: program for program in _SPIKING}, **cfc_heads.HEAD_PROGRAMS}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,6 +18,9 @@ def run(
     ],
     mapping: Annotated[Path, typer.Argument(help="A mapping (.npz).")],
     out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
+    processes: Annotated[
+        str, typer.Option("--processes", help="lava alone: own (they run the programs) or library (Lava's own neurons, for a CfC).")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Export a mapped network: `lava` for Loihi-class chips, `c99` for microcontrollers, `akida` for the Akida-like profile."""
@@ -28,5 +31,6 @@ def run(
     check_export_folder(out)
     chosen = load_mapping(mapping)
     with working("Exporting", as_json):
-        result = mappers.export(chosen, target, out)
+        options: dict[str, Any] = {"processes": processes} if processes else {}
+        result = mappers.export(chosen, target, out, **options)
     show({"target": target, "path": str(result.path), "files": sorted(result.files)}, as_json, "Exported")

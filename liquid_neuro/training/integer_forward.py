@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from liquid_neuro.cells import cfc, cfc_integer, ltc_integer
+from liquid_neuro.cells import cfc, cfc_direct, cfc_formats, lstm, ltc_direct, ltc_formats
 from liquid_neuro.cells.interpret import with_primitives
 from liquid_neuro.cells.ltc import wiring_of
 from liquid_neuro.network import LiquidNetwork
@@ -25,8 +25,9 @@ from liquid_neuro.training.dynamics_jax import one_hot, positive
 from liquid_neuro.training.forward import Arrays, Forward, structure_key
 from liquid_neuro.training.straight_through import PRIMITIVES, ArrayNamespace, quantize, round_half_up
 
-Sample = Callable[[Any, jax.Array], tuple[Any, jax.Array, jax.Array]]  # (state, input words) -> (state, output words, messages)
-THRESHOLDS = ("input_threshold", "neuron_threshold", "gate_threshold", "backbone_threshold")
+# (state, input words, words of the timespan (batch, 1) or None) -> (state, output words, messages)
+Sample = Callable[[Any, jax.Array, Any], tuple[Any, jax.Array, jax.Array]]
+THRESHOLDS = ("input_threshold", "neuron_threshold", "gate_threshold", "backbone_threshold", "memory_threshold")
 SETTLED = 0.5  # messages are counted after this share of a window: a stream does not start from state 0 with every sample
 
 
@@ -63,27 +64,38 @@ def integer_forward(through: QuantizedNetwork, weights: Mapping[str, float] | No
     return Forward(key=f"integers {_digest(through)}", double=True, constants=constants, function=function)
 
 
-def run(through: QuantizedNetwork, parameters: Arrays, constants: Mapping[str, Any], x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(y (batch, time, outputs), smooth message count per sample (time,)) of inputs x (batch, time, inputs)."""
-    words, messages = output_words(through, parameters, constants, x)
+def run(
+    through: QuantizedNetwork, parameters: Arrays, constants: Mapping[str, Any], x: jax.Array, timespans: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array]:
+    """(y (batch, time, outputs), smooth message count per sample (time,)) of inputs x (batch, time, inputs).
+
+    timespans: (batch, time) in model units where the network takes irregular time, None for 1.
+    """
+    words, messages = output_words(through, parameters, constants, x, timespans)
     real = words * through.population(through.output_population).state.lsb
     gain, offset = _output_map(through, parameters)
     return (real @ gain.T if gain.ndim == 2 else real * gain) + offset, messages
 
 
-def output_words(through: QuantizedNetwork, parameters: Arrays, constants: Mapping[str, Any], x: jax.Array) -> tuple[jax.Array, jax.Array]:
+def output_words(
+    through: QuantizedNetwork, parameters: Arrays, constants: Mapping[str, Any], x: jax.Array, timespans: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array]:
     """As `run`, with the integer words of the output compartments in place of y."""
     rules = {name: SendRule(constants[name], constants[f"{name}_weight"]) for name in _thresholds(through.formats)}
     formats = replace(through.formats, **rules)
     inputs = quantize(x, through.input_format)
+    elapsed = None
+    if through.elapsed is not None:
+        spans = jnp.ones(x.shape[:2], inputs.dtype) if timespans is None else jnp.broadcast_to(timespans, x.shape[:2])
+        elapsed = jnp.swapaxes(quantize(spans, through.elapsed.state), 0, 1)[..., None]
     build = _ltc if through.network.cell == "ltc" else _cfc
     start, sample = build(through.network, parameters, formats, x.shape[0])
-    return _scan(start, sample, jnp.swapaxes(inputs, 0, 1), through.output_compartments)
+    return _scan(start, sample, (jnp.swapaxes(inputs, 0, 1), elapsed), through.output_compartments)
 
 
-def _scan(start: Any, sample: Sample, rows: jax.Array, outputs: Any) -> tuple[jax.Array, jax.Array]:
-    def step(now: Any, row: jax.Array) -> Any:
-        after, state, messages = sample(now, row)
+def _scan(start: Any, sample: Sample, rows: tuple[jax.Array, Any], outputs: Any) -> tuple[jax.Array, jax.Array]:
+    def step(now: Any, row: Any) -> Any:
+        after, state, messages = sample(now, *row)
         return after, (state[:, outputs], messages)
 
     _, (words, messages) = jax.lax.scan(step, start, rows)
@@ -124,18 +136,23 @@ def _ltc_values(network: LiquidNetwork, parameters: Arrays) -> SimpleNamespace:
     """Effective parameters (liquid_neuro.cells.ltc.LTCValues) as JAX arrays."""
     wiring = wiring_of(network)
     wires = {name: np.asarray(getattr(wiring, name)) for name in ("source", "target", "sensory_source", "sensory_target")}
+    wires["gap_source"] = np.concatenate([wiring.gap_source, wiring.gap_target])
+    wires["gap_target"] = np.concatenate([wiring.gap_target, wiring.gap_source])
+    used = positive(network, parameters)
+    used["gap_w"] = jnp.tile(used.get("gap_w", jnp.zeros(0)), 2)
     sizes = {"input": network.inputs, "output": network.outputs}
     maps = {f"{end}_{part}": jnp.full(size, float(part == "w")) for end, size in sizes.items() for part in "wb"}
-    return SimpleNamespace(**{**wires, **maps, **positive(network, parameters)})
+    return SimpleNamespace(**{**wires, **maps, **used})
 
 
 def _ltc(network: LiquidNetwork, parameters: Arrays, formats: Any, batch: int) -> tuple[Any, Sample]:
     values = _ltc_values(network, parameters)
-    integers = ltc_integer.integer_parameters(values, formats, ArrayNamespace(), round_half_up)
-    tables = {name: jnp.asarray(table, jnp.float64) for name, table in ltc_integer.tables(formats).items()}
-    sizes = {"source": network.units, "target": network.units, "sensory_source": network.inputs, "sensory_target": network.units}
+    integers = ltc_formats.integer_parameters(values, formats, ArrayNamespace(), round_half_up)
+    tables = {name: jnp.asarray(table, jnp.float64) for name, table in ltc_formats.tables(formats).items()}
+    sizes = dict.fromkeys(("source", "target", "sensory_target", "gap_source", "gap_target"), network.units)
+    sizes["sensory_source"] = network.inputs
     matrices = {id(getattr(values, name)): one_hot(getattr(values, name), size, jnp.float64) for name, size in sizes.items()}
-    names = [field.name for field in fields(ltc_integer.LTCState)]
+    names = [field.name for field in fields(ltc_direct.LTCState)]
     shapes = {"gate_sent": len(values.source), "input_sent": network.inputs, "sensory_gate_sent": len(values.sensory_source)}
     start = {name: jnp.zeros((batch, shapes.get(name, network.units)), jnp.float64) for name in names}
 
@@ -144,7 +161,7 @@ def _ltc(network: LiquidNetwork, parameters: Arrays, formats: Any, batch: int) -
 
         def step(carry: Any, _: None) -> Any:
             counted: list[jax.Array] = []
-            direct = with_primitives(ltc_integer.direct_sub_step, _interpreter(counted, matrices))
+            direct = with_primitives(ltc_direct.direct_sub_step, _interpreter(counted, matrices))
             return direct(*carry, held, wires, integers, formats, tables), sum(counted, jnp.zeros(()))
 
         carry, messages = jax.lax.scan(step, (state, sent, gate_sent), None, length=formats.unfolds)
@@ -153,10 +170,10 @@ def _ltc(network: LiquidNetwork, parameters: Arrays, formats: Any, batch: int) -
 
     counts: list[jax.Array] = []
 
-    def sample(now: Any, row: jax.Array) -> tuple[Any, jax.Array, jax.Array]:
+    def sample(now: Any, row: jax.Array, elapsed: Any) -> tuple[Any, jax.Array, jax.Array]:
         counts.clear()
-        direct = with_primitives(ltc_integer.direct_sample, {**_interpreter(counts, matrices), "direct_sub_step": sub_steps})
-        after = direct(ltc_integer.LTCState(**now), row, values, integers, replace(formats, unfolds=1), tables)
+        direct = with_primitives(ltc_direct.direct_sample, {**_interpreter(counts, matrices), "direct_sub_step": sub_steps})
+        after = direct(ltc_direct.LTCState(**now), row, elapsed, values, integers, replace(formats, unfolds=1), tables)
         return {name: getattr(after, name) for name in names}, after.state, sum(counts, jnp.zeros(()))
 
     return start, sample
@@ -181,20 +198,23 @@ def _cfc_values(network: LiquidNetwork, parameters: Arrays) -> SimpleNamespace:
         backbone = tuple((parameters[f"backbone.{d}.weight"], parameters[f"backbone.{d}.bias"]) for d in range(depth))
         pure = {name: parameters.get(f"{prefix}{name}") for name in ("w_tau", "A")}
         layers.append(SimpleNamespace(heads=heads, backbone=backbone, **pure))
-    return SimpleNamespace(layers=tuple(layers))
+    memory = None
+    if network.mixed_memory:
+        memory = lstm.LSTMValues(*(parameters[name] for name in lstm.parameter_shapes(network.inputs, network.units)))  # type: ignore[arg-type]
+    return SimpleNamespace(layers=tuple(layers), lstm=memory)
 
 
 def _cfc(network: LiquidNetwork, parameters: Arrays, formats: Any, batch: int) -> tuple[Any, Sample]:
-    integers = cfc_integer.integer_parameters(_cfc_values(network, parameters), formats, ArrayNamespace(), round_half_up)
-    tables = tuple({name: jnp.asarray(table, jnp.float64) for name, table in layer.items()} for layer in cfc_integer.tables(formats))
-    names = [field.name for field in fields(cfc_integer.CfCState)]
-    rest = cfc_integer.rest(integers, network.inputs, (batch,))
+    integers = cfc_formats.integer_parameters(_cfc_values(network, parameters), formats, ArrayNamespace(), round_half_up)
+    tables = tuple({name: jnp.asarray(table, jnp.float64) for name, table in layer.items()} for layer in cfc_formats.tables(formats))
+    names = [field.name for field in fields(cfc_direct.CfCState)]
+    rest = cfc_direct.rest(integers, network.inputs, (batch,))
     start = jax.tree.map(lambda zero: jnp.asarray(zero, jnp.float64), {name: getattr(rest, name) for name in names})
 
-    def sample(now: Any, row: jax.Array) -> tuple[Any, jax.Array, jax.Array]:
+    def sample(now: Any, row: jax.Array, elapsed: Any) -> tuple[Any, jax.Array, jax.Array]:
         counts: list[jax.Array] = []
-        direct = with_primitives(cfc_integer.direct_sample, _interpreter(counts, {}))
-        after = direct(cfc_integer.CfCState(**now), row, integers, formats, tables)
+        direct = with_primitives(cfc_direct.direct_sample, _interpreter(counts, {}))
+        after = direct(cfc_direct.CfCState(**now), row, elapsed, integers, formats, tables)
         return {name: getattr(after, name) for name in names}, after.state[-1], sum(counts, jnp.zeros(()))
 
     return start, sample

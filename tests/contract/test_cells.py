@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from typing import Any
@@ -19,6 +20,7 @@ from liquid_neuro.cells.cfc import MODES
 from liquid_neuro.cells.functions import ACTIVATIONS
 from liquid_neuro.quantized_network import Population, QuantizedNetwork
 from mappers import quantize
+from mappers.quantization_library import quantize_library
 
 DRAWS = 120
 PROFILES = ("loihi2", "loihi1", "akida1000", "cortex_m4")
@@ -76,6 +78,14 @@ def users() -> dict[str, tuple[QuantizedNetwork, Population]]:
         if isinstance(quantized, QuantizedNetwork):
             for population in quantized.populations:
                 found.setdefault(population.program, (quantized, population))
+    loihi, joined = hardware_profiles.load("loihi2"), replace(WIRING, gap_source=np.array([0, 2]), gap_target=np.array([3, 5]))
+    timed = ("ltc, plain", "ltc, exact", *(f"cfc, {shape}, {mode}" for shape in ("wired", "mixed memory") for mode in MODES))
+    others = [quantize(network(kind), loihi, timespans=(0.5, 2.0)) for kind in timed]
+    others.append(quantize(liquid_neuro.ltc(joined, seed=2), loihi))
+    others += [quantize_library(network(kind), loihi, knots=4) for kind in ("cfc, wired, default", "cfc, backbone, default")]
+    for quantized in others:
+        for population in quantized.populations:
+            found.setdefault(population.program, (quantized, population))
     return found
 
 
