@@ -17,7 +17,7 @@ import mappers
 from hardware_profiles import fixed_point
 from hardware_profiles.fixed_point import saturate
 from liquid_neuro import Wiring, ltc
-from mappers.exporters import ExportError, export, lava, lava_compare, targets
+from mappers.exporters import ExportError, export, lava, targets
 from mappers.exporters.lava_checks import check, lost_synapses, weight_format
 
 FILES = [
@@ -28,10 +28,12 @@ FILES = [
     "network/__init__.py",
     "network/content.py",
     "network/graph.py",
+    "network/neurons.py",
     "network/processes/__init__.py",
     "network/processes/compartments.py",
     "network/processes/recorder.py",
     "network/programs.py",
+    "programs.txt",
     "run.py",
 ]
 
@@ -229,6 +231,19 @@ def test_a_population_on_several_cores_becomes_several_groups_unless_told_otherw
     )
 
 
+def test_the_core_of_every_compartment_travels(tmp_path):
+    profile = hardware_profiles.load("loihi2")
+    mapping = mappers.map_network(mappers.quantize(ltc(Wiring.random(3, 9, 2, 0.4, seed=1), seed=1), profile), profile, cores=3)
+    export(mapping, "lava", tmp_path / "lava")
+    settings = json.loads((tmp_path / "lava" / "network.json").read_text())
+    found = {one["name"]: np.full(one["size"], -2) for one in settings["populations"]}
+    with np.load(tmp_path / "lava" / "arrays.npz") as arrays:
+        for group in settings["groups"]:
+            found[group["population"]][arrays[f"groups/{group['name']}"]] = group["cores"][0]
+    assert {name: cores.tolist() for name, cores in found.items()} == {name: cores.tolist() for name, cores in mapping.core_of.items()}
+    assert len({core for group in settings["groups"] for core in group["cores"]}) == 4  # three of the chip, and -1: the host
+
+
 def test_a_graph_of_too_many_processes_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(lava, "MOST_PROCESSES", 20)
     with pytest.raises(ExportError, match=r"at most 20 processes, but has 6 groups of compartments and 20 connections; say by_core=False"):
@@ -303,6 +318,13 @@ def test_a_file_or_the_working_directory_is_no_folder(tmp_path, monkeypatch):
         exported(tmp_path / "here", overwrite=True)
 
 
+def run_fails(folder, *arguments):
+    """What run.py says in its one line, having ended with status 2."""
+    run = subprocess.run([sys.executable, "run.py", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (2, "", 1)
+    return run.stderr
+
+
 def test_an_edited_array_is_refused(tmp_path):
     folder = tmp_path / "lava"
     exported(folder)
@@ -312,71 +334,47 @@ def test_an_edited_array_is_refused(tmp_path):
     assert subprocess.run(read, cwd=folder, capture_output=True, text=True, check=True).stdout == "gate/parameters/offset\n"
     edited["projection_0/weight"][0] += 2
     np.savez(folder / "arrays.npz", **edited)
-    run = subprocess.run([sys.executable, "run.py"], cwd=folder, capture_output=True, text=True, check=False)
-    assert run.returncode == 2
-    assert run.stderr.startswith("run.py: arrays.npz and network.json must be as exported (SHA-256 ")
-    assert run.stderr.count("\n") == 1
+    assert run_fails(folder).startswith("run.py: arrays.npz must be as exported (SHA-256 ")
+
+
+@pytest.mark.parametrize("name", ["network.json", "network/programs.py", "network/graph.py", "network/processes/compartments.py"])
+def test_an_edited_file_is_refused(tmp_path, name):
+    exported(tmp_path / "lava")
+    with (tmp_path / "lava" / name).open("a") as file:
+        file.write("\n")
+    assert run_fails(tmp_path / "lava").startswith(f"run.py: {name} must be as exported (SHA-256 ")
+
+
+def test_rows_of_irregular_time_end_with_the_timespan(tmp_path):
+    quantized = toy_chips.timed()
+    export(toy_chips.mapping(quantized), "lava", tmp_path / "lava", inputs=np.zeros((2, 3)), timespans=[0.5, 3.0])
+    settings = json.loads((tmp_path / "lava" / "network.json").read_text())
+    assert [population["column"] for population in settings["populations"] if not population["program"]] == [0, 3]
+    with np.load(tmp_path / "lava" / "arrays.npz") as arrays:
+        assert arrays["inputs"].tolist() == [[0, 0, 0, 128], [0, 0, 0, 768]]
+    assert (
+        "| neuron | toy.leak | 4 | 16 bits, 12 of them fraction | tick 1, then every 2; threshold 2; half a turn ahead | 0 |"
+        in (tmp_path / "lava" / "README.md").read_text()
+    )
+    np.save(tmp_path / "x.npy", np.zeros((5, 3), dtype=np.int64))
+    assert "inputs must be whole numbers of shape (samples, 4), but are int64 of shape (5, 3)" in run_fails(
+        tmp_path / "lava", "--inputs", str(tmp_path / "x.npy")
+    )
+
+
+def test_timespans_that_do_not_fit_are_refused(tmp_path):
+    with pytest.raises(ExportError, match=r"timespans must be left out for a network whose samples all last equally long, but are given"):
+        exported(tmp_path / "lava", timespans=1.0)
+    mapping = toy_chips.mapping(toy_chips.timed())
+    with pytest.raises(ExportError, match=r"timespans must have the shape \(2,\), one per sample, but have \(3,\)"):
+        export(mapping, "lava", tmp_path / "lava", inputs=np.zeros((2, 3)), timespans=[1.0, 1.0, 1.0])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_run_refuses_inputs_that_do_not_fit(tmp_path):
     folder = tmp_path / "lava"
     exported(folder)
     np.save(tmp_path / "x.npy", np.zeros((5, 2), dtype=np.int64))
-    run = subprocess.run(
-        [sys.executable, "run.py", "--inputs", str(tmp_path / "x.npy")], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert (run.returncode, run.stderr) == (
-        2,
-        "run.py: inputs must be whole numbers of shape (samples, 3), but are int64 of shape (5, 2)\n",
-    )
-    run = subprocess.run([sys.executable, "run.py", "--samples", "101"], cwd=folder, capture_output=True, text=True, check=False)
-    assert (run.returncode, run.stderr) == (2, "run.py: --samples must be 1 to 100 for these inputs, but is 101\n")
-
-
-# --- comparison without Lava -------------------------------------------------------------------------------------------------------
-
-
-def test_where_python_3_10_cannot_be_had_the_reason_is_one_line(tmp_path, monkeypatch):
-    quantized = toy_chips.loop()
-    exported(tmp_path / "lava")
-    monkeypatch.setattr(lava_compare, "_python_command", lambda: ["uv", "run", "--quiet", "--python", "3.10"])
-    monkeypatch.setenv("PATH", str(tmp_path))
-    fake = tmp_path / "uv"
-    errors = "warning: x\\nerror: No interpreter found for Python 3.10\\n\\nhint: y\\n"
-    fake.write_text(f"#!{sys.executable}\nimport sys\nsys.stderr.write('{errors}')\nsys.exit(2)\n")
-    fake.chmod(0o755)
-    comparison = lava_compare.compare(tmp_path / "lava", quantized, np.zeros((3, 3)), simulator=toy_chips.execute)
-    assert comparison.differences is None
-    assert comparison.values_compared == 0
-    assert comparison.reason == "Lava did not run (status 2): No interpreter found for Python 3.10"
-
-
-def test_a_run_that_does_not_end_is_ended(tmp_path, monkeypatch):
-    exported(tmp_path / "lava")
-    monkeypatch.setattr(lava_compare, "_python_command", lambda: [sys.executable, "-c", "import time; time.sleep(60)"])
-    comparison = lava_compare.compare(tmp_path / "lava", toy_chips.loop(), np.zeros((3, 3)), timeout_s=0.2, simulator=toy_chips.execute)
-    assert comparison.differences is None
-    assert comparison.reason == "Lava did not finish within 0.2 s"
-    assert comparison.seconds < 10
-
-
-def test_every_differing_value_is_counted_and_the_first_is_named(tmp_path, monkeypatch):
-    quantized = toy_chips.loop()
-    exported(tmp_path / "lava")
-    rows = quantized.input_format.quantize(np.random.default_rng(0).normal(0.0, 0.5, (5, 3)))
-    simulated = toy_chips.execute(quantized, rows, 21)
-    result = {
-        f"{kind}/{name}": pair[position].copy() for name, pair in simulated.items() for position, kind in enumerate(("state", "sent"))
-    }
-    result |= {"ticks": np.int64(21)} | {f"counters/{name}": np.zeros(4) for name in simulated}
-    result["state/neuron"][7, 2] += 1
-    result["sent/gate"][9, :2] += 1
-    monkeypatch.setattr(lava_compare, "_run", lambda *_: (result, ""))
-    comparison = lava_compare.compare(tmp_path / "lava", quantized, rows / 1024, simulator=toy_chips.execute)
-    assert (comparison.values_compared, comparison.differences) == (2 * 13 * 21, 3)
-    assert comparison.first_difference.startswith("neuron.state of neuron_2 at tick 7: Lava ")
-
-
-def test_a_folder_without_an_export_cannot_be_compared(tmp_path):
-    with pytest.raises(ExportError, match=r"has no run.py; export first"):
-        lava_compare.compare(tmp_path, toy_chips.loop(), np.zeros((3, 3)))
+    said = run_fails(folder, "--inputs", str(tmp_path / "x.npy"))
+    assert said == "run.py: inputs must be whole numbers of shape (samples, 3), but are int64 of shape (5, 2)\n"
+    assert run_fails(folder, "--samples", "101") == "run.py: --samples must be 1 to 100 for these inputs, but is 101\n"

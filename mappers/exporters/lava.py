@@ -6,7 +6,6 @@ mode and message width. The exported graph and the simulator are compared value 
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import json
@@ -20,19 +19,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from liquid_neuro.cells.cfc_library import LibraryFormats
 from liquid_neuro.quantized_network import IntArray, Population, Projection, QuantizedNetwork
 from mappers.exporters import ExportError, lava_sources
 from mappers.exporters.lava_checks import check
-from mappers.exporters.lava_compare import LavaComparison, compare, lava_here
+from mappers.exporters.lava_compare import LavaComparison, compare, host_rows, lava_here
 
 if TYPE_CHECKING:
     from mappers.mapping import Mapping
 
-__all__ = ["LavaComparison", "compare", "to_lava", "write"]
+__all__ = ["LavaComparison", "compare", "library_mapping", "to_lava", "write"]
 
 LAVA_VERSION = "0.10.0"
 CONNECTIONS = {"sparse": "Sparse", "dense": "Dense"}
+PROCESSES = ("own", "library")
 MOST_PROCESSES = 500
+# Which of Lava's own processes a program is, and what it tells the recorder: the deltas it sends, or its value.
+LIBRARY = {
+    "": ("Delta", "deltas"),
+    "lava.relu": ("SigmaDelta", "deltas"),
+    "lava.sigma": ("Sigma", "values"),
+    "lava.relay": ("GradedVec", "values"),
+    "lava.product": ("ProdNeuron", "values"),
+    "lava.hidden": ("Delta", "deltas"),
+    "lava.delta": ("Delta", "deltas"),
+}
 Group = tuple[str, list[int], IntArray]
 
 
@@ -41,41 +52,82 @@ def write(
     folder: Path,
     *,
     inputs: npt.ArrayLike | None = None,
+    timespans: npt.ArrayLike | None = None,
     samples: int = 100,
     connection: str = "sparse",
+    processes: str = "own",
     by_core: bool = True,
     allow_saturation: bool = False,
 ) -> None:
     """Fill an empty folder with the Lava graph of a mapped network.
 
     inputs: real network inputs (samples, channels) that run.py uses when it gets no others; a seeded random walk of `samples` rows if not
-    given. connection: "sparse" or "dense", Lava's process for the synapses. by_core: one process for each core's share of a population, and
-    one connection for each pair of them that synapses join; else one process for each population, and one for each projection.
+    given. timespans: model units of each sample (samples,) or all, for networks of irregular time.
+    connection: "sparse" or "dense", Lava's process for the synapses. processes: "own", classes of the folder that run the programs, or
+    "library", Lava's own neurons alone, which a CfC can be built from (`library_mapping` says how).
+    by_core: one process for each core's share of a population, and one connection for each pair of them that synapses join; else one
+    process for each population, and one for each projection.
     allow_saturation: export although a sum of messages may leave its accumulator (it then saturates and is counted).
 
     Raises ExportError for what Lava cannot hold exactly: mappers/exporters/lava_checks.py.
     """
-    quantized = mapping.quantized
+    if processes not in PROCESSES:
+        raise ExportError(f'processes must be one of {", ".join(PROCESSES)}, but is "{processes}"')
     if connection not in CONNECTIONS:
         raise ExportError(f'connection must be one of {", ".join(CONNECTIONS)}, but is "{connection}"')
-    proof = check(quantized, allow_saturation=allow_saturation)
+    real = _example_inputs(mapping.quantized, samples) if inputs is None else inputs
+    library = processes == "library"
+    if library and allow_saturation:
+        raise ExportError("allow_saturation must be left out for Lava's own neurons, which do not saturate, but is True")
+    rows = host_rows(mapping.quantized, real, timespans)
+    if library:
+        mapping = library_mapping(mapping, real)
+        rows = host_rows(mapping.quantized, real)
+    quantized = mapping.quantized
+    proof = check(quantized, allow_saturation=allow_saturation, counted=not library)
     groups = _groups(mapping, by_core)
     _check_processes(quantized, groups)
-    rows = quantized.input_format.quantize(_example_inputs(quantized, samples) if inputs is None else np.asarray(inputs, dtype=np.float64))
-    if rows.ndim != 2 or rows.shape[1] != quantized.network.inputs or not len(rows):
-        raise ExportError(f"inputs must have the shape (samples, {quantized.network.inputs}), but have {rows.shape}")
     np.savez(folder / "arrays.npz", **_arrays(quantized, groups, rows))  # type: ignore[arg-type]
-    settings = _settings(quantized, groups, CONNECTIONS[connection])
+    settings = _settings(quantized, groups, CONNECTIONS[connection], processes)
     (folder / "network.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
-    content = hashlib.sha256((folder / "arrays.npz").read_bytes() + (folder / "network.json").read_bytes()).hexdigest()
-    lava_sources.write_sources(folder, quantized, settings, content, proof)
+    lava_sources.write_sources(folder, quantized, settings, proof)
 
 
-def to_lava(mapping: Mapping, inputs: npt.ArrayLike, record_into: Path | None = None, **options: Any) -> Any:
+def library_mapping(mapping: Mapping, inputs: npt.ArrayLike | None = None) -> Mapping:
+    """The network in integers from Lava's own neurons alone, for the inputs, weights and time of this one, mapped to the same chip.
+
+    It is another network than that of tables, with another error: simulate its `.quantized`, and compare the exported folder with that. A
+    mapping of `mappers.quantize_library`'s result is returned as it is. inputs: real network inputs (samples, channels) on which its error
+    is measured, into its notes. ExportError, saying why, where there is none.
+    """
+    from mappers.assignment import map_network
+    from mappers.quantization_library import library_choices, quantize_library
+
+    quantized = mapping.quantized
+    if isinstance(quantized.formats, LibraryFormats):
+        return mapping
+    if quantized.elapsed is not None:
+        raise ExportError("samples must all last equally long for Lava's own neurons, but the network takes irregular time")
+    try:
+        form = quantize_library(quantized.network, mapping.profile, calibration=inputs, **library_choices(quantized))
+        return map_network(form, mapping.profile, seed=mapping.seed)
+    except ValueError as error:
+        raise ExportError(str(error)) from error
+
+
+def to_lava(mapping: Mapping, inputs: npt.ArrayLike | None = None, record_into: Path | None = None, **options: Any) -> Any:
     """The network as live Lava processes in this interpreter (Python 3.10 with the `lava` extra): the Graph of network/graph.py.
 
-    inputs: real network inputs (samples, channels). `graph.groups` are the processes by name; `graph.run(ticks)` and `graph.stop()` drive
-    them. The processes' source lies in a temporary folder that lives as long as the graph. ExportError where Lava cannot be imported.
+    inputs: real network inputs (samples, channels); without them the graph hears your own processes. `graph.groups` are the processes by
+    name; `graph.run(ticks)` and `graph.stop()` drive everything that is connected. options: those of `write`. Between processes of yours::
+
+        graph = to_lava(mapping)
+        sensor.s_out.connect(graph.groups["input"].values_in)     # whole numbers in quantized.input_format, at ticks ticks_per_sample k
+        graph.groups["neuron"].probe.connect(motor.a_in)          # states at every tick; .spikes gives the deltas that are sent
+        graph.run(quantized.ticks_per_sample * 100)               # your models need the tag fixed_pt
+        graph.stop()
+
+    The processes' source lies in a temporary folder that lives as long as the graph. ExportError where Lava cannot be imported.
     """
     if not lava_here():
         raise ExportError(
@@ -92,7 +144,7 @@ def to_lava(mapping: Mapping, inputs: npt.ArrayLike, record_into: Path | None = 
         raise ExportError(f"the exported package must be importable, but {package} is not")
     sys.modules[name] = importlib.util.module_from_spec(spec)
     _, arrays = importlib.import_module(f"{name}.content").read()
-    graph = importlib.import_module(f"{name}.graph").build(arrays["inputs"], record_into=record_into)
+    graph = importlib.import_module(f"{name}.graph").build(None if inputs is None else arrays["inputs"], record_into=record_into)
     weakref.finalize(graph, home.cleanup)
     return graph
 
@@ -155,7 +207,7 @@ def _arrays(quantized: QuantizedNetwork, groups: MappingOf[str, Group], rows: In
     return arrays
 
 
-def _settings(quantized: QuantizedNetwork, groups: MappingOf[str, Group], connection: str) -> dict[str, Any]:
+def _settings(quantized: QuantizedNetwork, groups: MappingOf[str, Group], connection: str, processes: str) -> dict[str, Any]:
     sources = {population.name: population for population in quantized.populations}
     return {
         "profile": quantized.profile,
@@ -165,21 +217,26 @@ def _settings(quantized: QuantizedNetwork, groups: MappingOf[str, Group], connec
         "read_tick": quantized.read_tick,
         "accumulator_bits": quantized.accumulator_bits,
         "input_lsb": quantized.input_format.lsb,
-        "input_position": [population.program for population in quantized.populations].index(""),
         "output_population": quantized.output_population,
         "output_lsb": sources[quantized.output_population].state.lsb,
-        "populations": [_population_settings(quantized, population) for population in quantized.populations],
-        "projections": [_projection_settings(projection, sources, connection) for projection in quantized.projections],
+        "processes": processes,
+        "populations": [_population_settings(quantized, population, processes) for population in quantized.populations],
+        "projections": [_projection_settings(projection, sources, connection, processes) for projection in quantized.projections],
         "groups": [{"name": name, "population": population, "cores": cores} for name, (population, cores, _) in groups.items()],
     }
 
 
-def _population_settings(quantized: QuantizedNetwork, population: Population) -> dict[str, Any]:
+def _population_settings(quantized: QuantizedNetwork, population: Population, processes: str) -> dict[str, Any]:
     source = not population.program
+    process = "Input" if source else lava_sources.process_name(population.program)
+    tells = "both"
+    if processes == "library":
+        process, tells = LIBRARY[population.program]
     return {
         "name": population.name,
         "program": population.program,
-        "process": "Input" if source else lava_sources.process_name(population.program),
+        "process": process,
+        "tells": tells,
         "size": population.size,
         "ports": [] if source else list(lava_sources.program(population.program).ports),
         "parameters": list(population.parameters),
@@ -189,16 +246,22 @@ def _population_settings(quantized: QuantizedNetwork, population: Population) ->
         "state_lowest": population.state.lowest,
         "state_highest": population.state.highest,
         "accumulator_bits": quantized.accumulator_bits,
+        "prediction": population.prediction,
         "message_shift": population.message_shift,
         "message_bits": population.message_bits,
         "threshold": population.threshold,
         "first_tick": 0 if source else population.first_tick,
         "period": quantized.ticks_per_sample if source else population.period,
         "labels": list(population.labels),
+        # Where a population of the host finds its numbers in a row of inputs, and for how many ticks it holds the last one.
+        "column": sum(other.size for other in quantized.populations[: quantized.populations.index(population)] if not other.program),
+        "holds": quantized.read_tick + 1,
     }
 
 
-def _projection_settings(projection: Projection, sources: MappingOf[str, Population], connection: str) -> dict[str, Any]:
+def _projection_settings(projection: Projection, sources: MappingOf[str, Population], connection: str, processes: str) -> dict[str, Any]:
+    # Only synapses that carry values divide, never those that carry deltas: the floor of each delta would stay in the sum.
+    shift = sources[projection.target_population].parameters.get("shift") if processes == "library" else None
     return {
         "source": projection.source_population,
         "target": projection.target_population,
@@ -206,6 +269,7 @@ def _projection_settings(projection: Projection, sources: MappingOf[str, Populat
         "process": connection,
         "sign_mode": projection.sign_mode,
         "weight_bits": projection.weight_bits,
+        "weight_exp": 0 if shift is None else -int(shift[0]),
         # What travels is the difference of two message values, one bit wider than they are.
         "payload_bits": sources[projection.source_population].message_bits + 1,
     }

@@ -41,23 +41,26 @@ def lost_synapses(projection: Projection) -> IntArray:
     return np.flatnonzero(weight_format(projection.weight, projection.sign_mode, projection.weight_bits) == 0)
 
 
-def check(quantized: QuantizedNetwork, allow_saturation: bool = False) -> str:
-    """What is proved about the widths of sums, in a sentence. ExportError, naming the place, for what Lava would compute differently."""
+def check(quantized: QuantizedNetwork, allow_saturation: bool = False, counted: bool = True) -> str:
+    """What is proved about the widths of sums, in a sentence. ExportError, naming the place, for what Lava would compute differently.
+
+    counted: whether the processes saturate as the simulator does, and count it.
+    """
     if quantized.kind != "loihi":
         raise ExportError(f'kind must be "loihi" for Lava, but is "{quantized.kind}" ({quantized.profile}); quantise for loihi2')
     sources = [population.name for population in quantized.populations if not population.program]
-    if len(sources) != 1:
-        raise ExportError(f"a network must have one input population, but has {len(sources)}")
+    if sources not in (["input"], ["input", "elapsed"]):
+        raise ExportError(f'the host\'s populations must be "input" and, where time is irregular, "elapsed", but are {", ".join(sources)}')
     for projection in quantized.projections:
         _check_weights(quantized, projection)
     for population in quantized.populations:
         _check_words(population)
         if population.program:
             program(population.program)
-    return _check_sums(quantized, allow_saturation)
+    return _check_sums(quantized, allow_saturation, counted)
 
 
-def _check_sums(quantized: QuantizedNetwork, allow_saturation: bool) -> str:
+def _check_sums(quantized: QuantizedNetwork, allow_saturation: bool, counted: bool) -> str:
     """A running sum of deltas is sum(weight * last sent); what arrives in one tick is at most sum(|weight| * range of the message)."""
     ranges = message_ranges(quantized)
     proved = True
@@ -83,9 +86,11 @@ def _check_sums(quantized: QuantizedNetwork, allow_saturation: bool) -> str:
                 f"{high[worst]} ({int(reach[worst]).bit_length() + 1} bits); use fewer message bits or smaller weights, or say "
                 f"allow_saturation=True"
             )
-    source = next(population.name for population in quantized.populations if not population.program)
-    bound = quantized.input_format.lsb * max(int(-ranges[source][0].min(initial=0)), int(ranges[source][1].max(initial=0)))
+    lowest, highest = ranges["input"]
+    bound = quantized.input_format.lsb * max(int(-lowest.min(initial=0)), int(highest.max(initial=0)))
     word, beyond = f"{quantized.accumulator_bits} bits", "it then saturates, which is counted."
+    if not counted:
+        beyond = "Lava's own processes do not saturate as the simulator does."
     if proved:
         return f"Proved: no running sum leaves its {word} for inputs up to {bound:.4g} in magnitude; with larger ones {beyond}"
     return f"Not proved: a running sum may leave its {word}; {beyond}"

@@ -54,10 +54,13 @@ def compare(
     quantized: QuantizedNetwork,
     x: npt.ArrayLike,
     samples: int = 100,
+    timespans: npt.ArrayLike | None = None,
     timeout_s: float = 300.0,
     simulator: Simulator | None = None,
 ) -> LavaComparison:
     """Run the exported folder in live Lava on the first `samples` rows of x (time, inputs) and compare it with the simulator.
+
+    timespans: model units of each row (time,) or all, for networks of irregular time.
 
     Lava runs in a process of its own, by this Python where it has Lava, else by `uv run run.py`, with a time limit. simulator: what to
     compare with; the chip simulator of event_sim if not given. ExportError where the folder holds no export or x does not fit.
@@ -65,9 +68,7 @@ def compare(
     path = Path(folder).resolve()
     if not (path / "run.py").is_file():
         raise ExportError(f"folder must hold an export for Lava, but {path} has no run.py; export first")
-    rows = quantized.input_format.quantize(np.asarray(x, dtype=np.float64)[:samples])
-    if rows.ndim != 2 or rows.shape[1] != quantized.network.inputs or not len(rows):
-        raise ExportError(f"x must have the shape (time, {quantized.network.inputs}), but has {rows.shape}")
+    rows = host_rows(quantized, x, timespans)[:samples]
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="liquid-neuro-lava-") as scratch:
         result, reason = _run(path, rows, Path(scratch), timeout_s)
@@ -150,13 +151,36 @@ def _reason(status: int, errors: str) -> str:
     return f"Lava did not run (status {status})" + (f": {telling[0]}" if telling else "")
 
 
+def host_rows(quantized: QuantizedNetwork, x: npt.ArrayLike, timespans: npt.ArrayLike | None = None) -> IntArray:
+    """What the host gives per sample, int64 (samples, columns): the input words, then in networks of irregular time the timespan's word.
+
+    timespans: model units (samples,) or one for all; formats.timespan if not given. ExportError for shapes that do not fit.
+    """
+    rows = np.asarray(x, dtype=np.float64)
+    if rows.ndim != 2 or rows.shape[1] != quantized.network.inputs or not len(rows):
+        raise ExportError(f"inputs must have the shape (samples, {quantized.network.inputs}), but have {rows.shape}")
+    words = quantized.input_format.quantize(rows)
+    if quantized.elapsed is None:
+        if timespans is not None:
+            raise ExportError("timespans must be left out for a network whose samples all last equally long, but are given")
+        return words
+    given = np.asarray(quantized.formats.timespan if timespans is None else timespans, dtype=np.float64)
+    if given.shape not in ((), (len(rows),)):
+        raise ExportError(f"timespans must have the shape ({len(rows)},), one per sample, but have {given.shape}")
+    return np.column_stack([words, quantized.elapsed.state.quantize(np.broadcast_to(given, len(rows)))])
+
+
 def chip_trace(quantized: QuantizedNetwork, rows: IntArray, ticks: int) -> Trace:
-    """States and sent deltas of the chip simulator at every tick, from state 0."""
+    """States and sent deltas of the chip simulator at every tick, from state 0. rows: `host_rows`."""
     from event_sim.events import EventStream
     from event_sim.fixed import run_chip
 
-    sample_s = quantized.formats.timespan * quantized.network.time_unit_s
-    activity = run_chip(quantized, EventStream.from_samples(quantized.input_format.to_real(rows), sample_s=sample_s), trace=True).activity
+    x, unit_s = quantized.input_format.to_real(rows[:, : quantized.network.inputs]), quantized.network.time_unit_s
+    if quantized.elapsed is None:
+        stream = EventStream.from_samples(x, sample_s=quantized.formats.timespan * unit_s)
+    else:
+        stream = EventStream.from_samples(x, timespans=quantized.elapsed.state.to_real(rows[:, -1]), time_unit_s=unit_s)
+    activity = run_chip(quantized, stream, trace=True).activity
     if activity is None or activity.trace is None or activity.ticks != ticks:
         raise ExportError(f"the simulator must run {ticks} ticks, but ran {0 if activity is None else activity.ticks}")
     trace = activity.trace

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import hashlib
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping
@@ -51,6 +52,8 @@ class Py@@CLASS@@(CompartmentsModel):
 @@PORT_TYPES@@
 '''
 
+HOST = {"input": "the host's samples", "elapsed": "the host's timespans"}
+
 PORT_TYPE = """    @@PORT@@_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=24)
     @@PORT@@_sum: np.ndarray = LavaPyType(np.ndarray, np.int64, precision=24)"""
 
@@ -69,20 +72,29 @@ def process_name(program_name: str) -> str:
     return "".join(word.capitalize() for word in program_name.replace(".", "_").split("_"))
 
 
-def write_sources(folder: Path, quantized: QuantizedNetwork, settings: Mapping[str, Any], content: str, proof: str) -> None:
+def write_sources(folder: Path, quantized: QuantizedNetwork, settings: Mapping[str, Any], proof: str) -> None:
     """Write every file of the export that is not a number: package, programs, process classes, run.py, README.md, .python-version."""
+    from mappers.exporters.lava_listing import listings_text
+
     processes = folder / "network" / "processes"
     processes.mkdir(parents=True)
     names = sorted({population.program for population in quantized.populations if population.program})
     _put(folder / "run.py", _template("run.py"))
     _put(folder / "network" / "__init__.py", "")
-    _put(folder / "network" / "content.py", _template("content.py", CONTENT=content))
-    _put(folder / "network" / "graph.py", _template("graph.py"))
-    _put(folder / "network" / "programs.py", programs_source({name: program(name).function for name in names}))
+    own = settings["processes"] == "own"
+    _put(folder / "network" / "graph.py", _template("graph.py", CONNECT=_words(quantized, settings)["connect"]))
+    _put(folder / "network" / "neurons.py", _template("own_neurons.py" if own else "library_neurons.py"))
     _put(processes / "__init__.py", "")
-    _put(processes / "compartments.py", _template("compartments.py") + "".join(_process_classes(name) for name in names))
+    if own:
+        _put(folder / "network" / "programs.py", programs_source({name: program(name).function for name in names}))
+        _put(processes / "compartments.py", _template("compartments.py") + "".join(_process_classes(name) for name in names))
     _put(processes / "recorder.py", _recorder(settings))
-    _put(folder / "README.md", _readme(quantized, settings, content, proof))
+    if own:
+        _put(folder / "programs.txt", listings_text(quantized))
+    kept = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+    digests = (f'    "{name}": "{hashlib.sha256((folder / name).read_bytes()).hexdigest()}",' for name in kept)
+    _put(folder / "network" / "content.py", _template("content.py", FILES="\n".join(digests)))
+    _put(folder / "README.md", _readme(quantized, settings, proof))
     # Version managers offer only the versions that such a file names to a program started below it.
     _put(folder / ".python-version", "3.10\n")
 
@@ -143,7 +155,7 @@ def _recorder(settings: Mapping[str, Any]) -> str:
     )
 
 
-def _readme(quantized: QuantizedNetwork, settings: Mapping[str, Any], content: str, proof: str) -> str:
+def _readme(quantized: QuantizedNetwork, settings: Mapping[str, Any], proof: str) -> str:
     network = quantized.network
     cores = len({core for group in settings["groups"] for core in group["cores"] if core >= 0})
     populations = ["| population | program | compartments | state | sends | cores |", "|---|---|---|---|---|---|"]
@@ -152,7 +164,8 @@ def _readme(quantized: QuantizedNetwork, settings: Mapping[str, Any], content: s
         on = ["host" if core < 0 else str(core) for core in own]
         state = f"{population['state_bits']} bits, {population['state_fraction_bits']} of them fraction"
         sends = f"tick {population['first_tick']}, then every {population['period']}; threshold {population['threshold']}"
-        what = population["program"] or "the host's samples"
+        sends += "; half a turn ahead" if population["prediction"] else ""
+        what = population["program"] or HOST[population["name"]]
         populations.append(f"| {population['name']} | {what} | {population['size']} | {state} | {sends} | {', '.join(on)} |")
     projections = ["| from | to | port | synapses | weights |", "|---|---|---|---|---|"]
     for projection in quantized.projections:
@@ -164,18 +177,47 @@ def _readme(quantized: QuantizedNetwork, settings: Mapping[str, Any], content: s
         f"{quantized.profile}: {quantized.compartments} compartments, {quantized.stored_synapses} synapses, "
         f"{cores} core{'' if cores == 1 else 's'}. It stands for {quantized.target}: report its errors against that alone."
     )
+    words = _words(quantized, settings)
     return _template(
         "README.md",
-        SUMMARY=summary,
+        SUMMARY=summary + _measured(quantized),
+        FILES=words["files"],
+        NEEDS=words["needs"] + (_lengths(quantized) if settings["processes"] == "own" else ""),
+        WIDTHS=words["widths"],
         CONNECTION=settings["projections"][0]["process"] if settings["projections"] else "Sparse",
-        CONTENT=content,
         PROOF=proof,
         POPULATIONS="\n".join(populations),
         PROJECTIONS="\n".join(projections),
         TICKS=str(quantized.ticks_per_sample),
+        LASTS=f"{quantized.ticks_per_sample} tick{'' if quantized.ticks_per_sample == 1 else 's'}",
         READ=str(quantized.read_tick),
-        ACCUMULATOR=str(quantized.accumulator_bits),
     )
+
+
+def _measured(quantized: QuantizedNetwork) -> str:
+    """How far it was from its target, where that was measured."""
+    error = quantized.notes.get("error")
+    if not error or error["of_output_std"] is None:
+        return ""
+    share = error["of_output_std"]
+    return f" On {error['samples']} samples outputs were {error['rms']:.2g} (rms) from it, {share:.2%} of their standard deviation."
+
+
+def _lengths(quantized: QuantizedNetwork) -> str:
+    """A table of the programs that a chip would need."""
+    from mappers.exporters.lava_listing import listings
+
+    rows = ["| population | program | instructions | at most in a turn |", "|---|---|---|---|"]
+    rows += [f"| {one.population} | {one.program} | {one.length} | {one.steps} |" for one in listings(quantized)]
+    return "\n\n" + "\n".join(rows)
+
+
+def _words(quantized: QuantizedNetwork, settings: Mapping[str, Any]) -> dict[str, str]:
+    """What the folder says differently of processes of its own and of the library's: by the heads of the file of words."""
+    numbers = {"TICKS": str(quantized.ticks_per_sample), "ACCUMULATOR": str(quantized.accumulator_bits)}
+    text = _template(f"{settings['processes']}_words", OUTPUT=quantized.output_population, **numbers)
+    parts = [part.partition("\n") for part in text.split("=== ")[1:]]
+    return {head: body.rstrip("\n") for head, _, body in parts}
 
 
 def _template(name: str, **values: str) -> str:

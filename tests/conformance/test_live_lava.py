@@ -11,19 +11,17 @@ import networks
 import numpy as np
 import pytest
 import toy_chips
+from lava_runs import ran, walk
 
 import hardware_profiles
+import liquid_neuro
 import liquid_neuro.cells
 import mappers
 from mappers.exporters import export
-from mappers.exporters.lava import compare, to_lava
+from mappers.exporters.lava import compare, library_mapping, to_lava
+from mappers.exporters.lava_compare import chip_trace
 
 pytestmark = pytest.mark.live_lava
-
-
-def walk(samples, channels, seed=0):
-    """A slow stream, as sensors give it."""
-    return np.cumsum(np.random.default_rng(seed).normal(0.0, 0.08, (samples, channels)), axis=0)
 
 
 @pytest.mark.parametrize(("name", "samples"), [("ltc_ncp19", 100), ("cfc_wired_ncp19", 100), ("cfc_default", 60)])
@@ -45,18 +43,10 @@ def toy_programs(monkeypatch):
     monkeypatch.setattr(liquid_neuro.cells, "PROGRAMS", toy_chips.PROGRAMS)
 
 
-def compared(folder, quantized, x, cores=1, **options):
+def compared(folder, quantized, x, cores=1, timespans=None, **options):
     """The comparison with the naive executor."""
-    export(toy_chips.mapping(quantized, cores), "lava", folder, **options)
-    return ran(compare(folder, quantized, x, samples=len(x), timeout_s=120.0, simulator=toy_chips.execute))
-
-
-def ran(comparison):
-    """The comparison itself; skips where no Python 3.10 can be had, and nowhere else."""
-    if comparison.differences is None and "3.10" in comparison.reason:
-        pytest.skip(comparison.reason)
-    assert comparison.reason == ""
-    return comparison
+    export(toy_chips.mapping(quantized, cores), "lava", folder, inputs=x, timespans=timespans, **options)
+    return ran(compare(folder, quantized, x, len(x), timespans, timeout_s=120.0, simulator=toy_chips.execute))
 
 
 @pytest.mark.parametrize(("cores", "connection"), [(1, "dense"), (2, "sparse")])
@@ -67,6 +57,15 @@ def test_toy_network(tmp_path, cores, connection):
     comparison = compared(tmp_path / "lava", quantized, x, cores, connection=connection, allow_saturation=True)
     assert comparison.values_compared == 2 * 13 * (4 * 39 + 5)
     assert (comparison.differences, comparison.first_difference) == (0, "")
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+@pytest.mark.usefixtures("toy_programs")
+def test_timespans_and_predicted_messages(tmp_path, cores):
+    quantized, random = toy_chips.timed(seed=cores), np.random.default_rng(cores)
+    x, timespans = random.normal(0.0, 0.5, (60, 3)), random.uniform(0.0, 4.0, 60)
+    comparison = compared(tmp_path / "lava", quantized, x, cores, timespans, allow_saturation=True)
+    assert (comparison.differences, comparison.values_compared) == (0, 2 * 8 * (4 * 59 + 4))
 
 
 @pytest.mark.usefixtures("toy_programs")
@@ -130,6 +129,53 @@ def test_live_processes_in_process():
     expected = toy_chips.execute(quantized, quantized.input_format.quantize(x), 17)["neuron"][0]
     assert (state == expected[12]).all()
     assert (later == expected[16]).all()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("lava") is None, reason="needs Python 3.10 with the lava extra")
+@pytest.mark.usefixtures("toy_programs")
+def test_live_processes_between_processes_of_the_user():
+    from lava.proc.io.sink import RingBuffer as Sink
+    from lava.proc.io.source import RingBuffer as Source
+
+    quantized = toy_chips.loop()
+    rows = quantized.input_format.quantize(np.random.default_rng(0).normal(0.0, 0.5, (5, 3)))
+    sensor = Source(data=np.repeat(rows, quantized.ticks_per_sample, axis=0).T)
+    motor, spikes = (Sink(shape=(4,), buffer=20) for _ in range(2))
+    graph = to_lava(toy_chips.mapping(quantized), allow_saturation=True)
+    sensor.s_out.connect(graph.groups["input"].values_in)
+    graph.groups["neuron"].probe.connect(motor.a_in)
+    graph.groups["neuron"].spikes.connect(spikes.a_in)
+    try:
+        graph.run(20)
+        states, sent = motor.data.get().T, spikes.data.get().T
+    finally:
+        graph.stop()
+    expected = toy_chips.execute(quantized, rows, 20)["neuron"]
+    assert (states == expected[0]).all()
+    assert (sent == expected[1]).all()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("lava") is None, reason="needs Python 3.10 with the lava extra")
+def test_live_processes_of_lava_alone_between_processes_of_the_user():
+    from lava.proc.io.sink import RingBuffer as Sink
+    from lava.proc.io.source import RingBuffer as Source
+
+    network = liquid_neuro.cfc(4, inputs=3, backbone_layers=0, seed=1)
+    profile = hardware_profiles.load("loihi2")
+    mapping = library_mapping(mappers.map_network(mappers.quantize(network, profile), profile))
+    quantized, x = mapping.quantized, walk(5, 3)
+    sensor = Source(data=np.repeat(quantized.input_format.quantize(x), quantized.ticks_per_sample, axis=0).T)
+    motor = Sink(shape=(4,), buffer=20)
+    graph = to_lava(mapping, processes="library")
+    sensor.s_out.connect(graph.groups["input"].a_in)
+    graph.groups["unit"].s_out.connect(motor.a_in)
+    try:
+        graph.run(20)
+        sent = motor.data.get().T
+    finally:
+        graph.stop()
+    expected = chip_trace(quantized, quantized.input_format.quantize(x), 4 * 4 + quantized.read_tick + 1)["unit"][1]
+    assert (sent == expected[:20]).all()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("lava") is None, reason="needs Python 3.10 with the lava extra")
