@@ -2,57 +2,41 @@
 
     python benchmarks/mutations.py [--only TEXT] [--seconds LIMIT] [--all] [--out FILE]
 
-A copy of the packages and tests is changed, never the checkout. Each number n becomes n + 1. The proof of the golden networks is asked
-first, then the fast tests of the integers, file by file, until one fails. Prints a table (Markdown); survivors stand at its end.
+A copy of the packages and tests is changed, never the checkout. Each number n becomes n + 1. What the programs compute is written down in
+tests/test_programs.py, which is asked first because it is fast; then the proof of networks of every kind, then the other fast tests of
+the integers, file by file, until one fails. Each is asked in a process of its own, forked after third parties were imported. Prints a
+table (Markdown); survivors stand at its end.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import importlib
 import os
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("hardware_profiles", "liquid_neuro", "event_sim", "mappers", "tests", "pyproject.toml")
-PLACES = {
-    "liquid_neuro/cells/ltc_integer.py": ("gate", "neuron", "normalised", "reciprocal_table", "HIGHEST_SUM"),
-    "liquid_neuro/cells/cfc_integer.py": (
-        *("unit", "unit_no_gate", "unit_pure", "backbone", "unit_tables", "activation_table"),
-        *("INDEX_BITS", "VALUE_FRACTION"),
-    ),
-    "liquid_neuro/cells/integer.py": (
-        *("interpolate", "curve", "mix", "absolute", "sent_after", "sampled_curve", "sigmoid_table", "odd_table"),
-        *("ARGUMENT_FRACTION", "HALF_WIDTH"),
-    ),
-    "liquid_neuro/cells/cfc_heads.py": (
-        *("encode", "head", "host", "host_no_gate", "project", "tables"),
-        *("RECIPROCAL_BITS", "GATE_FRACTION_BITS", "DRIVE", "SIGMOID_ENTRIES", "SIGMOID_SHIFT", "TIMESPAN"),
-    ),
-    "hardware_profiles/fixed_point.py": (
-        *("floor_shift", "round_shift", "left_shift", "select", "minimum", "maximum", "clip", "saturate", "bit_length", "look_up"),
-    ),
-}
-PROOF = """
-import sys
-sys.path.insert(0, "tests")
-import hardware_profiles, mappers
-from networks import golden
-for name, chip in (("ltc_ncp19", "loihi2"), ("cfc_default", "loihi2"), ("cfc_pure", "loihi2"), ("cfc_nogate", "loihi2"),
-                   ("cfc_nogate", "akida1000")):
-    network, arrays = golden(name)
-    proof = mappers.verify(mappers.quantize(network, hardware_profiles.load(chip), calibration=arrays["x"][0].astype(float)))
-    if not proof.holds:
-        sys.exit(f"{name}: {proof.failures[0].operation} of {proof.failures[0].population}")
-"""
-FAST = ("test_programs.py", "test_fixed_point.py", "test_program_bounds.py", "test_intervals.py", "test_verification.py")
-SLOW = ("test_akida.py", "test_akida_chip.py", "test_integers.py")  # kernels are compiled anew for every mutant: a minute each
+FILES = (
+    *(f"liquid_neuro/cells/{name}.py" for name in ("integer", "ltc_integer", "cfc_integer", "lstm_integer", "cfc_heads")),
+    "hardware_profiles/fixed_point.py",
+)
+THIRD_PARTIES = ("numpy", "numba", "networkx", "safetensors.numpy", "hypothesis", "pytest", "_pytest.main", "ast", "inspect", "linecache")
+WRITTEN_DOWN = "test_programs.py"
+FAST = ("test_fixed_point.py", "test_intervals.py", "test_program_bounds.py", "test_verification.py")
+SLOW = ("test_ltc_integers.py", "test_cfc_integers.py", "test_akida.py", "test_akida_chip.py", "test_integers.py")  # compile kernels anew
+LIMIT_S = 300.0  # of one question; a mutant that does not end is noticed, too
 
 
 @dataclass(frozen=True)
@@ -75,38 +59,104 @@ class Mutant:
         return "".join(lines)
 
 
-def mutants(root: Path, file: str, names: tuple[str, ...]) -> list[Mutant]:
-    """All numbers of the named functions and constants, docstrings and flags left out."""
+def mutants(root: Path, file: str) -> list[Mutant]:
+    """All numbers of a file; docstrings and flags are none."""
     text = (root / file).read_text()
     found = []
     for node in ast.parse(text).body:
         targets = node.targets if isinstance(node, ast.Assign) else []
-        name = node.name if isinstance(node, ast.FunctionDef) else next((item.id for item in targets if isinstance(item, ast.Name)), "")
-        if name not in names:
-            continue
+        name = getattr(node, "name", "") or next((item.id for item in targets if isinstance(item, ast.Name)), "")
         for item in ast.walk(node):
-            if isinstance(item, ast.Constant) and type(item.value) in (int, float):
+            if isinstance(item, ast.Constant) and isinstance(item.value, int | float) and not isinstance(item.value, bool):
                 old = ast.get_source_segment(text, item) or ""
                 found.append(Mutant(file, name, item.lineno, item.col_offset, old, repr(item.value + 1)))
     return sorted(found, key=lambda item: (item.line, item.column))
 
 
+def proved() -> str:
+    """What the proof does not show of networks of every kind, "" if nothing; for a process in which the copy stands first on the path."""
+    from networks import golden
+
+    import hardware_profiles
+    import mappers
+
+    timed: dict[str, Any] = {"timespans": (0.1, 2.0)}
+    cases: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+        ("ltc_ncp19", "loihi2", "", {}),
+        ("ltc_ncp19", "loihi2", "exact", timed),
+        ("ltc_ncp19", "loihi2", "exact", {}),
+        ("ltc_ncp19", "loihi2", "", timed),
+        ("cfc_default", "loihi2", "", {}),
+        ("cfc_default", "loihi2", "", timed),
+        ("cfc_pure", "loihi2", "", {}),
+        ("cfc_pure", "loihi2", "", timed),
+        ("cfc_nogate", "loihi2", "", timed),
+        ("cfc_mixed", "loihi2", "", timed),
+        ("cfc_nogate", "akida1000", "", {}),
+        ("cfc_wired_ncp19", "akida1000", "", {}),
+    )
+    for name, chip, solver, clock in cases:
+        network, arrays = golden(name)
+        network = network.with_solver(solver) if solver else network
+        calibration = arrays["x"][0].astype(float)
+        proof = mappers.verify(mappers.quantize(network, hardware_profiles.load(chip), calibration=calibration, **clock))
+        if not proof.holds:
+            return f"{name}: {proof.failures[0].operation} of {proof.failures[0].population}"
+    return ""
+
+
+def tested(name: str) -> str:
+    """The first test of a file that fails, "" if none; for a process as above."""
+    import pytest
+
+    class Noted:
+        failed = ""
+
+        def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+            self.failed = self.failed or (report.nodeid.removeprefix("tests/") if report.failed else "")
+
+    noted = Noted()
+    code = pytest.main(["-q", "-x", "-p", "no:cacheprovider", f"tests/{name}"], plugins=[noted])
+    return noted.failed or (f"{name} does not run" if code else "")
+
+
+def asked(copy: Path, question: Callable[[], str]) -> str:
+    """The answer of a process of its own that works in the copy."""
+    answer = copy / "answer.txt"
+    answer.write_text("no answer")
+    child = os.fork()
+    if child == 0:
+        os.chdir(copy)
+        sys.path[:0] = [str(copy), str(copy / "tests")]
+        sys.dont_write_bytecode = True
+        os.environ["XDG_CACHE_HOME"] = str(copy / "cache")
+        silent = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silent, 1)
+        os.dup2(silent, 2)
+        try:
+            answer.write_text(question())
+        except BaseException as error:  # whatever a mutant does is an answer
+            answer.write_text(f"{type(error).__name__}: {error}".splitlines()[0])
+        os._exit(0)
+    end = time.monotonic() + LIMIT_S
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        if time.monotonic() > end:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return f"no end within {LIMIT_S:g} s"
+        time.sleep(0.02)
+    return answer.read_text()
+
+
 def killer(copy: Path, tests: tuple[str, ...]) -> str:
     """What notices the copy's change: "proof: …", a test's name, or "" for nothing."""
-    environment = {**os.environ, "PYTHONPATH": str(copy), "XDG_CACHE_HOME": str(copy / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
-
-    def done(*command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, *command], cwd=copy, env=environment, capture_output=True, text=True, check=False)
-
-    proof = done("-c", PROOF)
-    if proof.returncode:
-        return "proof: " + (proof.stderr.strip().splitlines() or ["?"])[-1]
-    for name in tests:
-        result = done("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"tests/{name}")
-        if result.returncode:
-            failed = [line for line in result.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-            return failed[0].split(" - ")[0].split(maxsplit=1)[1].removeprefix("tests/") if failed else name
-    return ""
+    noticed = asked(copy, partial(tested, WRITTEN_DOWN))
+    if noticed:
+        return noticed
+    noticed = asked(copy, proved)
+    if noticed:
+        return f"proof: {noticed}"
+    return next((noticed for name in tests if (noticed := asked(copy, partial(tested, name)))), "")
 
 
 def main() -> None:
@@ -117,8 +167,11 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="ask the slow tests, too")
     parser.add_argument("--out", type=Path, help="also write the table here")
     options = parser.parse_args()
+    for name in THIRD_PARTIES:
+        importlib.import_module(name)
     tests = FAST + (SLOW if options.all else ())
     begin, rows, survivors = time.monotonic(), ["| place | number | noticed by |", "|---|---|---|"], []
+    kinds: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
         for item in COPIED:
@@ -126,7 +179,7 @@ def main() -> None:
             shutil.copytree(source, copy / item, ignore=shutil.ignore_patterns("__pycache__")) if source.is_dir() else shutil.copy(
                 source, copy
             )
-        chosen = [one for file, names in PLACES.items() for one in mutants(copy, file, names) if options.only in f"{one.file}:{one.name}"]
+        chosen = [one for file in FILES for one in mutants(copy, file) if options.only in f"{one.file}:{one.name}"]
         unchanged = killer(copy, tests)
         if unchanged:
             sys.exit(f"the tests must pass before anything is changed, but {unchanged} fails")
@@ -140,10 +193,11 @@ def main() -> None:
             (copy / one.file).write_text(original)
             row = f"| {one.file.rsplit('/')[-1]}:{one.line} {one.name} | {one.old} → {one.new} | {noticed or '**nothing**'} |"
             rows.append(row)
+            kinds["the proof" if noticed.startswith("proof") else noticed.split("::")[0].split(" ")[0] or "nothing"] += 1
             survivors += [] if noticed else [row]
             print(f"{number + 1}/{len(chosen)} {row}", file=sys.stderr, flush=True)
-    tried = sum("→" in row for row in rows)
-    rows += ["", f"{tried} mutants, {len(survivors)} survive{':' if survivors else '.'}", *survivors]
+    told = ", ".join(f"{name} {count}" for name, count in kinds.most_common())
+    rows += ["", f"{kinds.total()} mutants; noticed by: {told}.", "", f"{len(survivors)} survive{':' if survivors else '.'}", *survivors]
     print("\n".join(rows))
     if options.out:
         options.out.write_text("\n".join(rows) + "\n")

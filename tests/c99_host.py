@@ -14,14 +14,20 @@ import mappers
 
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"]
 SANITIZED = ["-O1", "-g", "-fsanitize=undefined,address", "-fno-sanitize-recover=all"]
-# Reads rows of int32 (1 to reset first, then the inputs) and writes the state words and the outputs of each.
+# Reads rows of int32 (1 to reset first, then the inputs, then the timespan) and writes the state words and the outputs of each.
 DRIVER = """#include <stdio.h>
 #include "liquid.h"
+
+#ifdef LIQUID_ELAPSED_FRACTION
+#define LIQUID_CLOCK 1
+#else
+#define LIQUID_CLOCK 0
+#endif
 
 int main(void)
 {
     static liquid_state state;
-    int32_t row[1 + LIQUID_INPUTS];
+    int32_t row[1 + LIQUID_INPUTS + LIQUID_CLOCK];
     int32_t words[LIQUID_UNITS + LIQUID_OUTPUTS];
     liquid_input input[LIQUID_INPUTS];
     liquid_output output[LIQUID_OUTPUTS];
@@ -34,7 +40,11 @@ int main(void)
         for (i = 0; i < LIQUID_INPUTS; i++) {
             input[i] = (liquid_input)row[1 + i];
         }
+#if LIQUID_CLOCK
+        liquid_step(&state, row[1 + LIQUID_INPUTS], input, output);
+#else
         liquid_step(&state, input, output);
+#endif
         liquid_words(&state, words);
         for (i = 0; i < LIQUID_OUTPUTS; i++) {
             words[LIQUID_UNITS + i] = output[i];
@@ -69,7 +79,10 @@ def built(folder: Path, *flags: str, sources=("liquid.c", "driver.c"), program: 
 
 
 def run(program: Path, quantized, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(state words (windows, time, units), output words (windows, time, outputs)) of input words, each window from rest."""
+    """(state words (windows, time, units), output words (windows, time, outputs)) of host words, each window from rest.
+
+    words: (windows, time, inputs), followed by the timespan's word where the network hears it.
+    """
     first = np.zeros((*words.shape[:2], 1), dtype=np.int64)
     first[:, 0] = 1
     rows = np.concatenate([first, words], axis=2).astype(np.int32)

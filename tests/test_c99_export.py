@@ -33,13 +33,16 @@ LOIHI = hardware_profiles.load("loihi2")
 EXPORTABLE = sorted(name for name in GOLDEN if "mixed" not in name)
 
 
-def assert_equals_simulator(quantized, x, folder, *flags, **options):
-    """Compiles and compares; returns how many words were compared."""
+def assert_equals_simulator(quantized, x, folder, *flags, spans=None, **options):
+    """Compiles and compares; returns how many words were compared. spans: timespans (windows, time) for networks that take them."""
     program = c99_host.built(c99_host.exported(quantized, folder, **options), *(flags or ("-O2",)))
     words = quantized.input_format.quantize(x)
     words = words[None] if words.ndim == 2 else words
+    real = quantized.input_format.to_real(words)
+    if quantized.elapsed:
+        words = np.concatenate([words, quantized.elapsed.state.quantize(spans).reshape(*words.shape[:2], 1)], axis=2)
     states, outputs = c99_host.run(program, quantized, words)
-    expected = fixed.state_words(quantized, quantized.input_format.to_real(words))
+    expected = fixed.state_words(quantized, real, spans)
     assert np.array_equal(states, expected)
     assert np.array_equal(quantized.output(expected), quantized.output(states))
     last = quantized.population(quantized.output_population)
@@ -148,7 +151,7 @@ def test_a_new_neuron_model_is_exported_from_its_program_alone(tmp_path, monkeyp
     assert np.array_equal(states[0], toy_states(quantized, words[0]))
 
 
-def toy_states(quantized, words):
+def toy_states(quantized, words, spans=None):
     trace = toy_chips.execute(quantized, words, quantized.ticks_per_sample * len(words) + quantized.read_tick)
     return trace["neuron"][0][quantized.ticks_per_sample :: quantized.ticks_per_sample][: len(words)]
 

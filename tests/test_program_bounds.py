@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hardware_profiles.fixed_point import QFormat
-from liquid_neuro.cells import PROGRAMS, ltc_integer
+from liquid_neuro.cells import PROGRAMS, integer, ltc_integer
 from liquid_neuro.quantized_network import QuantizedNetwork
 from mappers.proofs.intervals import Interval
 from mappers.proofs.program_bounds import Evaluation
 from mappers.proofs.program_graph import trace
+from mappers.proofs.state_box import PROGRAMS as LTC_PROGRAMS
 from mappers.proofs.state_box import state_box
 from mappers.proofs.sum_relations import FRACTION, relations
 from mappers.proofs.witness import Question, exact_quantity
@@ -74,7 +76,7 @@ def test_no_value_leaves_the_ranges_of_a_neuron(state, conductance, driven, capa
 def test_no_value_leaves_the_ranges_of_a_gate(value, gain, gain_shift, offset):
     """As above; the result's range is exact, because table positions are enumerated."""
     program = PROGRAMS["ltc.gate"]
-    table = ltc_integer.sigmoid_table(10)
+    table = integer.sigmoid_table(10)
     seen, bounds, graph = check_ranges(program, [(0, 0), value], [gain, gain_shift, offset], {"sigmoid": table})
     low, high = bounds.of(graph.result)
     positions = [position for position, operation in enumerate(graph.operations) if operation.name == "position"]
@@ -139,11 +141,28 @@ def small_neuron(random: np.random.Generator, guard: int) -> QuantizedNetwork:
     return toy_chips.network((source, neuron), tuple(wires), 1, 1, "neuron")
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_no_neuron_leaves_its_box(seed):
+def with_program(quantized, name, random):
+    """The neuron under another program of the same parameters, and of some for irregular time."""
+    neuron, program = quantized.population("neuron"), PROGRAMS[name]
+    known = {**neuron.parameters, "exponent": np.array([int(random.integers(-29, 22))])}
+    if "exponent" in program.parameters:
+        known["capacitance"] = np.array([int(random.integers(1 << 28, 1 << 29))])
+    tables = {"reciprocal": ltc_integer.reciprocal_table(), "exponential": ltc_integer.exponential_table()}
+    changed = dataclasses.replace(
+        neuron,
+        program=name,
+        parameters={part: known[part] for part in program.parameters},
+        tables={part: tables[part] for part in program.tables},
+    )
+    return dataclasses.replace(quantized, populations=(quantized.populations[0], changed))
+
+
+@pytest.mark.parametrize("program", LTC_PROGRAMS)
+@pytest.mark.parametrize("seed", range(12))
+def test_no_neuron_leaves_its_box(seed, program):
     """From everywhere in the box, under the messages that pull hardest and random ones, the next state lies in the box."""
     random = np.random.default_rng(seed)
-    quantized = small_neuron(random, seed % 3)
+    quantized = with_program(small_neuron(random, seed % 3), program, random)
     neuron = quantized.population("neuron")
     sources = quantized.population("input").size
     low, high = (int(end[0]) for end in state_box(quantized, neuron, {"input": (np.zeros(sources, dtype=int), np.full(sources, 1023))}))
@@ -158,11 +177,13 @@ def test_no_neuron_leaves_its_box(seed):
                 weight[item.source] = item.weight
         sums.append(messages @ weight)
     states = np.unique(np.concatenate([[low, high], np.linspace(low, high, 60).astype(int), random.integers(low, high + 1, 60)]))
-    grid = [np.tile(values, len(states)) for values in sums]
-    parameters = [int(neuron.parameters[name][0]) for name in PROGRAMS["ltc.neuron"].parameters]
-    new = ltc_integer.neuron(np.repeat(states, len(messages)), *grid, *parameters, neuron.tables["reciprocal"])
-    assert low <= new.min()
-    assert new.max() <= high
+    grid = [np.repeat(states, len(messages)), *(np.tile(values, len(states)) for values in sums)]
+    parameters = [int(values[0]) for values in neuron.parameters.values()]
+    for elapsed in (0, 1, 3, 1000, 40_001, (1 << 23) - 1) if "elapsed" in PROGRAMS[program].ports else (None,):
+        ports = grid if elapsed is None else [*grid, elapsed]
+        new = PROGRAMS[program].function(*ports, *parameters, *neuron.tables.values())
+        assert low <= new.min()
+        assert new.max() <= high
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -21,6 +21,7 @@ from liquid_neuro.__main__ import run
 from liquid_neuro.cells import PROGRAMS
 from liquid_neuro.quantized_network import QuantizedNetwork
 from liquid_neuro.quantized_storage import save_quantized
+from mappers.proofs.program_graph import trace
 from mappers.proofs.reachable import reachable
 
 LOIHI = hardware_profiles.load("loihi2")
@@ -132,23 +133,65 @@ def test_random_cfcs_hold(mode, layers):
     assert proof.holds, str(proof)
 
 
+@pytest.mark.parametrize("bits", range(3, 9))
+def test_sums_of_weights_that_all_round_up_hold(bits):
+    """Coarse grids round by half a step of theirs: many equal weights just above the middle of one fill a sum further than their values."""
+    network = liquid_neuro.cfc(2, inputs=700, seed=bits, backbone_layers=0)
+    step = 2 << (8 - bits)
+    highest = 256 - step
+    parameters = {name: np.array(values) for name, values in network.parameters.items()}
+    for name in [name for name in parameters if name.endswith("weight")]:
+        parameters[name][:] = (0.501 if bits < 8 else 0.7) * step / highest
+        parameters[name][:, 0] = 1.0
+    heavy = replace(network, parameters=parameters)
+    proof = mappers.verify(mappers.quantize(heavy, LOIHI, input_range=(-1.999, 1.999), bits=bits))
+    assert proof.holds, str(proof)
+
+
+@pytest.mark.parametrize("clock", [{}, {"timespans": (1e-3, 4.0)}])
+@pytest.mark.parametrize("solver", ["", "exact"])
+def test_no_shift_of_the_slowest_neuron_is_as_long_as_the_word(solver, clock):
+    """Conductances of one unit beside the largest capacitance, and none: only clips at 31 keep shifts within the word."""
+    network = l4().with_solver(solver) if solver else l4()
+    quantized = mappers.quantize(network, LOIHI, input_range=(-4, 4), bits={"state": 16}, **clock)
+    slow = {"leak": np.zeros(4, dtype=np.int64), "capacitance": np.array([1 << 29, (1 << 30) - (1 << 24), 0, 5])}
+    if clock:
+        slow = {
+            "leak": slow["leak"],
+            "capacitance": np.array([1 << 28, (1 << 29) - 1, 0, 1 << 28]),
+            "exponent": np.array([10, 10, -63, -20]),
+        }
+    slowest = changed(quantized, "neuron", parameters=slow, message_bits=16)
+    proof = mappers.verify(slowest)
+    assert proof.holds, str(proof)
+    graph, bounds = trace(PROGRAMS[slowest.population("neuron").program]), reachable(slowest, 32).bounds["neuron"][0]
+    shifts = [operation.operands[1] for operation in graph.operations if operation.name == "round_shift"]
+    longest = [int(bounds.of(amount)[1].max()) for amount in shifts if graph.operations[amount].name == "minimum"]
+    assert longest == [31] * len(longest) != []
+
+
 def test_any_leaks_and_capacitances_keep_the_neuron_within_its_words():
-    """Nearly no conductance beside a large capacitance: no operation leaves its word. What is not proved there is said to be so: states may
-    saturate (their messages carry into one more bit), and a last shift by 31 adds 2**30, which C99 must not do in 32 bits."""
+    """Nearly no conductance beside a large capacitance: no operation leaves its word. States may saturate there, so that their messages
+    are given one more bit; without it what is not proved is said to be so."""
     network = l4(cm=np.array([0.0, 1e-6, 3.0, 900.0]), gleak=np.array([0.0, 1.0, 0.0, 1e-9]))
-    proof = mappers.verify(mappers.quantize(network, LOIHI, input_range=(-4, 4)))
-    assert {failure.obligation for failure in proof.failures} == {"message", "rounding"}
-    assert all(failure.witness is None for failure in proof.failures)
+    quantized = mappers.quantize(network, LOIHI, input_range=(-4, 4))
+    assert mappers.verify(quantized).holds
+    neuron = quantized.population("neuron")
+    highest = neuron.state.highest + (1 << neuron.message_shift >> 1) >> neuron.message_shift
+    assert highest == 1 << (neuron.message_bits - 2)
+    proof = mappers.verify(changed(quantized, "neuron", message_bits=neuron.message_bits - 1))
+    assert [failure.obligation for failure in proof.failures] == ["message"]
+    assert proof.failures[0].witness is None
     assert "no integers that leave it were found" in str(proof)
 
 
-def test_heads_without_a_gate_hold_and_long_timespans_are_found():
-    assert mappers.verify(quantized_golden("cfc_nogate", AKIDA)).holds
-    quantized = quantized_golden("cfc_wired_ncp19", AKIDA)
-    failure = mappers.verify(quantized).failures[0]  # timespans have 20 bits, the gate's drive up to 12
-    assert (failure.operation, failure.population) == ("multiply", "inter.state")
-    with pytest.raises(OverflowError):
-        run_strictly(quantized, failure.population, failure.witness)
+def test_heads_hold_for_every_timespan():
+    for name in ("cfc_nogate", "cfc_wired_ncp19"):
+        proof = mappers.verify(quantized_golden(name, AKIDA))
+        assert proof.holds, str(proof)
+    other = changed(quantized_golden("cfc_wired_ncp19", AKIDA), "inter.state", program="cfc_heads.host_no_gate")
+    proof = mappers.verify(other)  # the same slopes, the longest of which fill their words
+    assert not [failure for failure in proof.failures if failure.obligation == "word"], str(proof)
 
 
 def test_what_runs_stays_within_what_is_proved(ltc):

@@ -100,6 +100,27 @@ def _check_folder(path: Path, overwrite: bool) -> None:
         raise ExportError(f'folder must hold an earlier export alone, but {path} also holds "{foreign[0]}"; move it or say overwrite=True')
 
 
+def check_export(folder: str | os.PathLike[str]) -> ExportResult:
+    """What an exported folder holds, where every file is what `export` wrote; what running it has left there does not count.
+
+    Raises ExportError: a folder that is no export, or the first file that was edited, is missing or does not belong.
+    """
+    path = Path(folder).expanduser().resolve()
+    files = _earlier_export(path)
+    if files is None:
+        raise ExportError(f"folder must be an export, but {path} holds no {MARKER} of one; choose the folder that export wrote")
+    for name, digest in files.items():
+        if not (path / name).is_file():
+            raise ExportError(f'an export must be complete, but "{name}" is missing from {path}; export again')
+        if _digest(path / name) != digest:
+            raise ExportError(f'an export must be as it was written, but "{name}" in {path} was edited since; export again')
+    foreign = _foreign(path, files)
+    if foreign:
+        raise ExportError(f'an export must hold its own files alone, but {path} also holds "{foreign[0]}"; move it')
+    marker = json.loads((path / MARKER).read_text(encoding="utf-8"))
+    return ExportResult(path, str(marker.get("target")), files)
+
+
 def obstacle(folder: str | os.PathLike[str]) -> str:
     """What stands in the way of exporting into a folder ("" if nothing), as a clause; export with overwrite=False refuses the same."""
     path = Path(folder).expanduser().resolve()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,9 @@ from liquid_neuro.quantized_network import IntArray, QuantizedNetwork
 from mappers.exporters import ExportError
 from mappers.exporters.c99_files import write_files
 from mappers.exporters.c99_plan import make_plan
+from mappers.exporters.c99_sample import input_range
 from mappers.exporters.c99_source import Code, new_code, print_sent
-from mappers.exporters.c99_step import input_range, print_population
+from mappers.exporters.c99_step import print_population
 from mappers.proofs.intervals import sum_range
 
 if TYPE_CHECKING:
@@ -37,13 +38,15 @@ def write(
     *,
     name: str = "liquid",
     inputs: npt.ArrayLike | None = None,
+    timespans: npt.ArrayLike | None = None,
     samples: int = 50,
     tables: str = "fast",
 ) -> None:
     """Fill an empty folder with <name>.h, <name>.c, <name>_test.c, a Makefile and a README.
 
     name: of the files, and the beginning of every public C name. inputs: real network inputs (samples, channels) for the self-test; a
-    seeded random walk of `samples` rows if not given. tables: "fast", or "small": the tables of the network as they are, which take less
+    seeded random walk of `samples` rows if not given. timespans: (samples,) model units, for networks that take irregular time; random
+    ones if not given. tables: "fast", or "small": the tables of the network as they are, which take less
     flash and a few instructions more.
 
     Raises ExportError: an akida network, a sum or product that is not proved to fit its word, or a name that C does not allow.
@@ -60,7 +63,9 @@ def write(
         elif not population.program and population.threshold > 1:
             print_sent(code, population)
     words = _test_inputs(quantized, code, inputs, samples)
-    write_files(folder, code, name, words, _states(quantized, words), _content(quantized), proof)
+    spans = _test_timespans(quantized, timespans, len(words))
+    states = _states(quantized, words, spans)
+    write_files(folder, code, name, np.concatenate([words, spans], axis=1), states, _content(quantized), proof)
 
 
 def _check(quantized: QuantizedNetwork, name: str) -> None:
@@ -70,8 +75,9 @@ def _check(quantized: QuantizedNetwork, name: str) -> None:
         )
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ExportError(f'name must be lower-case letters, digits and _, beginning with a letter, but is "{name}"')
-    if sum(not population.program for population in quantized.populations) != 1:
-        raise ExportError("a network must have one input population, but has none or several")
+    hosts = [population.name for population in quantized.populations if not population.program]
+    if hosts not in (["input"], ["input", "elapsed"]):
+        raise ExportError(f"the host must set input, and elapsed where time is irregular, but sets {', '.join(hosts) or 'nothing'}")
 
 
 def _proved_sums(code: Code) -> str:
@@ -104,11 +110,33 @@ def _test_inputs(quantized: QuantizedNetwork, code: Code, inputs: npt.ArrayLike 
     return words
 
 
-def _states(quantized: QuantizedNetwork, words: IntArray) -> IntArray:
+def _test_timespans(quantized: QuantizedNetwork, timespans: npt.ArrayLike | None, samples: int) -> IntArray:
+    """Words (samples, 1) of the self-test's timespans, 0 and the longest among them; (samples, 0) where all samples last as long."""
+    population = quantized.elapsed
+    if population is None:
+        if timespans is not None:
+            raise ExportError(
+                f"timespans must be left out where all samples last {quantized.formats.timespan:g} model units, but are given"
+            )
+        return np.zeros((samples, 0), dtype=np.int64)
+    if timespans is None:
+        spans = np.random.default_rng(1).uniform(0.0, 1.0, samples) ** 3 * quantized.formats.timespan
+        spans[1:3] = (0.0, quantized.formats.timespan)[: len(spans[1:3])]
+    else:
+        spans = np.asarray(timespans, dtype=np.float64)
+    if spans.shape != (samples,) or not ((spans >= 0.0) & (spans < (population.state.highest + 0.5) * population.state.lsb)).all():
+        longest = population.state.highest * population.state.lsb
+        raise ExportError(f"timespans must be {samples} numbers of 0 to {longest:.6g} model units, but are not; check their shape and unit")
+    words: IntArray = population.state.quantize(spans)[:, None]
+    return words
+
+
+def _states(quantized: QuantizedNetwork, words: IntArray, spans: IntArray) -> IntArray:
     """The simulator's state words (samples, units)."""
     from event_sim.fixed import state_words
 
-    states: IntArray = state_words(quantized, quantized.input_format.to_real(words))[0]
+    timespans = quantized.elapsed.state.to_real(spans[:, 0]) if quantized.elapsed else None
+    states: IntArray = state_words(quantized, quantized.input_format.to_real(words), timespans)[0]
     return states
 
 
@@ -116,7 +144,8 @@ def _content(quantized: QuantizedNetwork) -> str:
     """SHA-256 of everything that decides what the network computes."""
     digest = hashlib.sha256()
     for p in quantized.populations:
-        head = (p.name, p.program, p.size, str(p.state), p.message_shift, p.threshold, p.first_tick, p.period)
+        head: tuple[Any, ...] = (p.name, p.program, p.size, str(p.state), p.message_shift, p.threshold, p.first_tick, p.period)
+        head += (p.prediction,) if p.prediction else ()
         digest.update(repr(head).encode())
         for name, values in (*p.parameters.items(), *p.tables.items()):
             digest.update(name.encode() + np.asarray(values, dtype="<i8").tobytes())

@@ -3,7 +3,7 @@
 Every rule here keeps the value exactly. What is proved needless goes (a maximum with 0 of what is never negative, a shift by 0); what is
 known per compartment is computed here and becomes one column of its record; `(x >> n) + c` becomes `(x + c * 2**n) >> n` where that
 fits, so that an offset and a rounding cost one addition. With fast tables the same is done for table entries: interpolation then takes
-one multiply-add.
+one multiply-add, and one look-up where an entry and the step to the next one fit a word together.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from liquid_neuro.quantized_network import IntArray
 from mappers.exporters import ExportError
 from mappers.exporters.c99_values import WORD_BITS, Cases, Tables, Value, entries_between, number
 from mappers.proofs import intervals
-from mappers.proofs.intervals import Interval
+from mappers.proofs.intervals import Interval, interval
 
 COMPARISONS = {"<": Interval.__lt__, ">": Interval.__gt__, "<=": Interval.__le__, ">=": Interval.__ge__}
 
@@ -147,7 +147,8 @@ class Algebra:
     def multiply(self, left: Value, right: Value) -> Value:
         if left.constant == 1 or right.constant == 1:
             return right if left.constant == 1 else left
-        return self.result(f"{left.bracketed} * {right.bracketed}", left.range * right.range)
+        product = self.result(f"{left.bracketed} * {right.bracketed}", left.range * right.range)
+        return product if product.fixed else replace(product, factors=(left, right))
 
     def negate(self, value: Value) -> Value:
         return self.result(f"-{value.bracketed}", -value.range)
@@ -161,8 +162,29 @@ class Algebra:
         by = amount.constant
         if by == 0:
             return value
+        packed = self._packed(value, by) if by is not None else None
+        if packed is not None:
+            return packed
         result = self.result(f"{value.bracketed} >> {amount.bracketed}", intervals.floor_shift(value.range, amount.range))
         return replace(result, quotient=(value, by)) if by is not None and not result.fixed else result
+
+    def _packed(self, value: Value, by: int) -> Value | None:
+        """(base[i] + step[i] * rest) >> by, where one word holds step[i] above and base[i] below: one look-up for two."""
+        if value.parts is None or value.parts[0].factors is None:
+            return None
+        (step, rest), base = value.parts[0].factors, value.parts[1].entry
+        if step.entry is None or base is None or step.entry[0].table is None or base[0].table is None:
+            return None
+        if step.entry[1].text != base[1].text or (1 << by) - 1 != self.cases.ends(rest.range)[1]:
+            return None
+        steps, bases = step.entry[0].table, base[0].table[: len(step.entry[0].table)]
+        ends = np.stack([bases, bases + steps * ((1 << by) - 1)])
+        width = max(int(ends.max()).bit_length(), (-int(ends.min()) - 1 if ends.min() < 0 else 0).bit_length()) + 1
+        if width + max(int(np.abs(steps).max()).bit_length(), 1) + 1 > WORD_BITS:
+            return None
+        name = f"{step.entry[0].text.removesuffix('_steps')}_lines"
+        word = self.look_up(self.tables.look_up(name, (steps << width) + bases), base[1])
+        return self.called("line", intervals.floor_shift(value.range, interval(by)), word, rest, number(width), number(by))
 
     def left_shift(self, value: Value, amount: Value) -> Value:
         by = amount.constant

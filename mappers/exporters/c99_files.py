@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from liquid_neuro.quantized_network import IntArray, QuantizedNetwork
+from mappers.exporters.c99_sample import host_range, input_range, step_lines
 from mappers.exporters.c99_source import Code, identifier
-from mappers.exporters.c99_step import Array, input_range, is_unit, kept_arrays, local_arrays, state_type, step_lines
+from mappers.exporters.c99_step import Array, is_unit, kept_arrays, local_arrays, state_type
 from mappers.exporters.c99_values import bytes_of, storage
 
 TEMPLATES = Path(__file__).parent / "c99_template"
@@ -16,7 +17,8 @@ MOST_LABELS = 6
 
 
 def write_files(folder: Path, code: Code, name: str, inputs: IntArray, states: IntArray, content: str, proof: str) -> None:
-    """Write all files. inputs (samples, inputs), states (samples, units): the self-test's words."""
+    """Write all files. inputs (samples, inputs, and the timespan where samples last differently long), states (samples, units): the
+    self-test's words."""
     quantized = code.quantized
     step = step_lines(code)
     kept = kept_arrays(code)
@@ -34,6 +36,7 @@ def write_files(folder: Path, code: Code, name: str, inputs: IntArray, states: I
         "OUTPUT_TYPE": state_type(quantized.population(quantized.output_population)),
         "SAMPLES": str(len(inputs)),
         "SCHEDULE": _schedule(code),
+        **_elapsed(code, inputs[:, quantized.network.inputs :]),
     }
     low, high = input_range(code)
     header = _filled(
@@ -48,7 +51,7 @@ def write_files(folder: Path, code: Code, name: str, inputs: IntArray, states: I
         INPUT_TYPE=storage(quantized.input_format.lowest, quantized.input_format.highest),
         OUTPUT_FRACTION=str(quantized.population(quantized.output_population).state.fraction_bits),
         MEMBERS="\n".join(f"    {array.declared}" for array in kept),
-        TIMESPAN=f", {getattr(quantized.formats, 'timespan', 1.0):g} model units of time",
+        TIMESPAN="" if quantized.elapsed else f", {getattr(quantized.formats, 'timespan', 1.0):g} model units of time",
         LABELS=_labels(quantized),
     )
     source = _filled(
@@ -61,7 +64,9 @@ def write_files(folder: Path, code: Code, name: str, inputs: IntArray, states: I
         STEP="\n".join(f"    {line}" if line else "" for line in step),
         WORDS="\n".join(_words(quantized)),
     )
-    test = _filled("network_test.c", **common, INPUT_ROWS=_rows(inputs), WORD_ROWS=_rows(states))
+    word_type = storage(int(states.min(initial=0)), int(states.max(initial=0)))
+    rows = {"INPUT_ROWS": _rows(inputs[:, : quantized.network.inputs]), "WORD_ROWS": _rows(states), "WORD_TYPE": word_type}
+    test = _filled("network_test.c", **common, **rows)
     for file, text in (
         (f"{name}.h", header),
         (f"{name}.c", source),
@@ -70,6 +75,26 @@ def write_files(folder: Path, code: Code, name: str, inputs: IntArray, states: I
         ("README.md", _filled("README.md", **common)),
     ):
         (folder / file).write_text(_prefixed(text, name), encoding="utf-8")
+
+
+def _elapsed(code: Code, words: IntArray) -> dict[str, str]:
+    """What templates say of the timespan of a sample, where it is an input. words: those of the self-test (samples, 1), or (samples, 0)."""
+    population = code.quantized.elapsed
+    before, after = "liquid_state *self, ", "const liquid_input input[LIQUID_INPUTS], liquid_output output[LIQUID_OUTPUTS]"
+    if population is None:
+        names = ("ELAPSED_DEFINES", "ELAPSED_ROWS", "ELAPSED_SAMPLE", "ELAPSED_DECLARED", "AND_ELAPSED", "ELAPSED_GIVEN")
+        return {**dict.fromkeys(names, ""), "STEP_ARGUMENTS": before + after}
+    fraction, highest = population.state.fraction_bits, host_range(code, population)[1]
+    return {
+        "ELAPSED_DEFINES": "/* The time that a sample lasts: its model units * 2**LIQUID_ELAPSED_FRACTION, rounded half up. */\n"
+        f"#define LIQUID_ELAPSED_FRACTION {fraction}\n#define LIQUID_ELAPSED_HIGHEST {highest}\n\n",
+        "ELAPSED_ROWS": f"static const int32_t elapsed[SAMPLES] = {{{', '.join(map(str, words[:, 0].tolist()))}}};\n\n",
+        "ELAPSED_SAMPLE": "elapsed[sample], ",
+        "ELAPSED_DECLARED": "int32_t elapsed;                         /* model units of time * 2**LIQUID_ELAPSED_FRACTION */\n",
+        "AND_ELAPSED": ", and the time that they stand for into elapsed",
+        "ELAPSED_GIVEN": "elapsed, ",
+        "STEP_ARGUMENTS": f"{before}int32_t elapsed, {after}",
+    }
 
 
 def _prefixed(text: str, name: str) -> str:

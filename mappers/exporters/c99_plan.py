@@ -36,6 +36,12 @@ class Stream:
     members: IntArray
     weights: Mapping[str, IntArray]
 
+    @property
+    def plain(self) -> bool:
+        """Whether all targets simply hear the one compartment of the source: nothing is stored for that."""
+        ones = all((weight == 1).all() for weight in self.weights.values())
+        return self.index is None and len(self.weights) == 1 and ones and bool((self.counts == 1).all())
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:
@@ -61,7 +67,20 @@ class Plan:
         """What a population of the loop hears that does not change during the loop: summed once per sample."""
         if name not in self.loop or self.repeats == 1:
             return ()
-        return tuple(stream for stream in self.streams[name] if stream.source not in self.loop)
+        return tuple(stream for stream in self.streams[name] if stream.source not in self.loop and not stream.plain)
+
+    def plain(self, name: str) -> tuple[Stream, ...]:
+        """What all compartments of a population hear alike."""
+        return tuple(stream for stream in self.streams[name] if stream.plain)
+
+    def still(self, name: str) -> int:
+        """How many of a population's last compartments hear nothing that changes during the loop."""
+        if name not in self.loop or self.repeats == 1:
+            return 0
+        moving = [stream.counts for stream in self.streams[name] if stream.source in self.loop]
+        size = max((len(counts) for counts in moving), default=0)
+        heard = np.flatnonzero(np.sum(moving, axis=0)) if moving else np.zeros(0)
+        return size - (int(heard[-1]) + 1 if len(heard) else 0)
 
 
 def make_plan(quantized: QuantizedNetwork) -> Plan:

@@ -12,7 +12,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,18 +35,36 @@ KEYWORDS = frozenset(_KEYWORDS.split())
 Names = dict[str, Value]
 
 
+@dataclass(frozen=True)
+class Split:
+    """A program in two functions. first, second: their statements; made: what the first gives the second; needed: names in the second.
+
+    first_columns, second_columns: the columns of the compartment's record that each reads.
+    """
+
+    first: list[str]
+    made: list[str]
+    second: list[str]
+    first_columns: dict[str, Any]
+    second_columns: dict[str, Any]
+    needed: set[str]
+
+
 class Printer:
     """The statements of one C function. place: names the function in errors. words: its operations."""
 
     def __init__(self, place: str, tables: Tables, fast_tables: bool = True) -> None:
         self.words = Algebra(place, tables, fast_tables)
         self._lines: list[tuple[str, str]] = []  # name, expression
+        self._late: set[str] = set()
         self._taken: set[str] = set(KEYWORDS)
         self._scopes: list[Names] = []
 
-    def argument(self, name: str, value: Interval) -> Value:
-        """A parameter of the C function: its name, reserved, and its range."""
+    def argument(self, name: str, value: Interval, late: bool = False) -> Value:
+        """A parameter of the C function: its name, reserved, and its range. late: what does not depend on it gets names of its own."""
         self._taken.add(name)
+        if late:
+            self._late.add(name)
         return Value(name, value, atomic=True)
 
     def known(self, name: str, values: Any) -> Value:
@@ -72,15 +90,41 @@ class Printer:
 
     def finished(self, result: Value) -> tuple[list[str], dict[str, Any]]:
         """(the statements that the result needs, the columns that they read). Their tables become a part of the file."""
-        needed, lines = _identifiers(result.text), [f"return {result.text};"]
+        statements, needed = self._needed(_identifiers(result.text))
+        return [*map(_declared, statements), f"return {result.text};"], self._columns(needed)
+
+    def split(self, result: Value) -> Split:
+        """The same in two functions: what depends on late arguments comes second."""
+        statements, needed = self._needed(_identifiers(result.text))
+        first = [item for item in statements if item[0] not in self._late]
+        second = [item for item in statements if item[0] in self._late]
+        wanted = _identifiers(result.text).union(*(_identifiers(text) for _, text in second))
+        columns = self._columns(needed)
+        made = [name for name, _ in first if name in wanted]
+        early = set().union(*(_identifiers(text) for _, text in first))
+        return Split(
+            [_declared(item) for item in first],
+            made,
+            [*map(_declared, second), f"return {result.text};"],
+            {name: values for name, values in columns.items() if name in early},
+            {name: values for name, values in columns.items() if name in wanted},
+            wanted,
+        )
+
+    def _needed(self, needed: set[str]) -> tuple[list[tuple[str, str]], set[str]]:
+        """The statements that these identifiers need, and all identifiers in them. Their tables become a part of the file."""
+        statements: list[tuple[str, str]] = []
         for name, text in reversed(self._lines):
             if name in needed:
-                lines.insert(0, f"const int32_t {name} = {text};")
-                needed |= _identifiers(text)
+                statements.insert(0, (name, text))
+                needed = needed | _identifiers(text)
         for name in self.words.tables.values:
             if name in needed:
                 self.words.tables.write(name)
-        return lines, {name: values for name, values in self.words.columns.items() if name in needed}
+        return statements, needed
+
+    def _columns(self, needed: set[str]) -> dict[str, Any]:
+        return {name: values for name, values in self.words.columns.items() if name in needed}
 
     # --- statements ---------------------------------------------------------------------------------------------------------------------
 
@@ -107,7 +151,17 @@ class Printer:
             text = f"{name}_{copy}"
         self._taken.add(text)
         self._lines.append((text, value.text))
+        if self._is_late(value):
+            self._late.add(text)
         return value.named(text)
+
+    def _is_late(self, value: Value) -> bool:
+        return bool(_identifiers(value.text) & self._late)
+
+    def _parted(self, operands: list[Value]) -> list[Value]:
+        """Operands of one operation: where one is late, early ones are bound to names, so that they can be computed before."""
+        late = [self._is_late(operand) for operand in operands]
+        return [self._bound(operand, "early", not is_late and any(late)) for operand, is_late in zip(operands, late)]
 
     # --- expressions --------------------------------------------------------------------------------------------------------------------
 
@@ -120,10 +174,10 @@ class Printer:
             return self.words.negate(self._value(node.operand, function))
         if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
             operation = getattr(self.words, OPERATORS[type(node.op)])
-            result: Value = operation(self._value(node.left, function), self._value(node.right, function))
+            result: Value = operation(*self._parted([self._value(side, function) for side in (node.left, node.right)]))
             return result
         if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in COMPARISONS:
-            left, right = self._value(node.left, function), self._value(node.comparators[0], function)
+            left, right = self._parted([self._value(side, function) for side in (node.left, node.comparators[0])])
             return self.words.compare(COMPARISONS[type(node.ops[0])], left, right)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
             return self._call(node, node.func.id, function)
@@ -145,7 +199,7 @@ class Printer:
             return self._bit_length(node.args[0], function)
         arguments = [self._value(argument, function) for argument in node.args]
         if callee is PRIMITIVES.get(name):
-            result: Value = getattr(self.words, name)(*arguments)
+            result: Value = getattr(self.words, name)(*self._parted(arguments))
             return result
         return self.call(callee, *arguments)
 
@@ -158,10 +212,10 @@ class Printer:
         if low < 0:
             raise ExportError(f"{self.words.place} must take bit lengths of what is never negative, but `{operand.text}` may be {low}")
         length = cases.split(low.bit_length(), high.bit_length())
-        lowest, below, scope = (1 << length) >> 1, (1 << length) - 1, self._scopes[-1]
+        lowest, below = (1 << length) >> 1, (1 << length) - 1
         cases.narrowed(operand.range, lowest, below)
-        if isinstance(node, ast.Name) and node.id in scope:
-            scope[node.id] = replace(scope[node.id], range=cases.narrowed(scope[node.id].range, lowest, below))
+        if isinstance(node, ast.Name):
+            self._narrow_name(node.id, lowest, below)
         self._narrow(node, below, function)
         return self.words.bit_length(operand, length)
 
@@ -175,9 +229,8 @@ class Printer:
 
     def _narrow(self, node: ast.expr, highest: Any, function: Callable[..., Any]) -> None:
         """Narrow the names in an expression whose value is at most `highest`."""
-        scope, cases = self._scopes[-1], self.words.cases
-        if isinstance(node, ast.Name) and node.id in scope:
-            scope[node.id] = replace(scope[node.id], range=cases.narrowed(scope[node.id].range, WORD_LOWEST, highest))
+        if isinstance(node, ast.Name):
+            self._narrow_name(node.id, WORD_LOWEST, highest)
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
             return
         if node.func.id == "maximum":
@@ -188,8 +241,16 @@ class Printer:
             if by is not None:
                 self._narrow(node.args[0], ((highest + 1) << by) - 1, function)
         elif node.func.id == "absolute" and isinstance(node.args[0], ast.Name):
-            name = node.args[0].id
-            scope[name] = replace(scope[name], range=cases.narrowed(scope[name].range, -highest, highest))
+            self._narrow_name(node.args[0].id, -highest, highest)
+
+    def _narrow_name(self, name: str, lowest: Any, highest: Any) -> None:
+        """Narrow what bears this name here, also under the names that it has in the functions which called this one."""
+        value = self._scopes[-1].get(name)
+        if value is None or value.fixed or not value.text.isidentifier():
+            return
+        narrowed = self.words.cases.narrowed(value.range, lowest, highest)
+        for scope in self._scopes:
+            scope.update({known: replace(one, range=narrowed) for known, one in scope.items() if one.text == value.text})
 
     def _foreign(self, function: Callable[..., Any], what: str) -> ExportError:
         return ExportError(
@@ -205,6 +266,10 @@ def _known(name: str, arguments: Sequence[Value]) -> Interval:
     numbers = [argument.constant for argument in arguments]
     known: Interval = getattr(intervals, name)(*(one.range if fixed is None else fixed for one, fixed in zip(arguments, numbers)))
     return known
+
+
+def _declared(statement: tuple[str, str]) -> str:
+    return f"const int32_t {statement[0]} = {statement[1]};"
 
 
 def _identifiers(text: str) -> set[str]:

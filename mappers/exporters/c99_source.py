@@ -10,7 +10,7 @@ import numpy as np
 
 from hardware_profiles.fixed_point import QFormat
 from liquid_neuro.cells import PROGRAMS
-from liquid_neuro.cells.integer import sent_after
+from liquid_neuro.cells.integer import predicted, sent_after
 from liquid_neuro.quantized_network import IntArray, Population, QuantizedNetwork
 from mappers.exporters.c99_plan import Plan, Stream, uniform
 from mappers.exporters.c99_print import Printer
@@ -22,7 +22,8 @@ from mappers.proofs.intervals import Interval, Range, message_ranges, sum_range
 class Code:
     """What has been printed so far.
 
-    used: the C primitives called. turns: the parameters of each <population>_turn. columns: those among them that its records hold.
+    used: the C primitives called. turns: the parameters of each <population>_turn (_prepare where it is split). columns: those among
+    them that its records hold. advances: columns that <population>_advance reads; made: how many numbers it gets from _prepare.
     """
 
     quantized: QuantizedNetwork
@@ -34,6 +35,8 @@ class Code:
     used: set[str] = field(default_factory=set)
     turns: dict[str, list[str]] = field(default_factory=dict)
     columns: dict[str, dict[str, IntArray]] = field(default_factory=dict)
+    advances: dict[str, list[str]] = field(default_factory=dict)
+    made: dict[str, int] = field(default_factory=dict)
 
     def message_type(self, name: str) -> str:
         """The C type of a population's messages."""
@@ -60,12 +63,16 @@ def c_array(kind: str, name: str, constant: bool = True) -> str:
 
 
 def print_turn(code: Code, population: Population, passes_message: bool) -> None:
-    """Prints the function <population>_turn: the new state, or the message where nobody keeps the state."""
+    """Prints the function <population>_turn: the new state, or the message where nobody keeps the state.
+
+    Where some compartments hear nothing new during the loop it is two functions: <population>_prepare, of all but the state, and _advance.
+    """
     program = PROGRAMS[population.program]
     quantized, name = code.quantized, identifier(population.name)
+    split = not program.stateless and code.plan.still(population.name) > 0
     printer = Printer(population.name, code.tables, code.fast_tables)
     word, arguments = population.state, []
-    arguments.append(number(0) if program.stateless else printer.argument("state", _word(word)))
+    arguments.append(number(0) if program.stateless else printer.argument("state", _word(word), late=split))
     for port in program.ports:
         low, high = sum_range(quantized, dict(code.ranges), population.name, port)
         reached = bool(low.any() or high.any())
@@ -79,24 +86,58 @@ def print_turn(code: Code, population: Population, passes_message: bool) -> None
     if passes_message:
         result = printer.words.round_shift(result, number(population.message_shift))
     given = [] if program.stateless else ["state"]
-    given += [port for port, value in zip(program.ports, arguments[1:]) if value.text == port]
+    ports = [port for port, value in zip(program.ports, arguments[1:]) if value.text == port]
+    if split:
+        _print_split(code, population, printer, result, ports)
+        return
     comment = f"The {'message' if passes_message else 'new state'} of a compartment of {population.name}: program {population.program}."
-    columns = _function(code, f"liquid_{name}_turn", comment, given, printer, result)
-    code.turns[population.name], code.columns[population.name] = [*given, *columns], columns
+    columns = _function(code, f"liquid_{name}_turn", comment, [*given, *ports], printer, result)
+    code.turns[population.name], code.columns[population.name] = [*given, *ports, *columns], columns
 
 
-def print_message(code: Code, population: Population) -> bool:
-    """Prints the function <population>_message of (state, sent): what the targets hold afterwards. Returns whether it needs `sent`."""
-    name = identifier(population.name)
+def _print_split(code: Code, population: Population, printer: Printer, result: Value, ports: list[str]) -> None:
+    """Prints <population>_prepare and <population>_advance."""
+    name, parts = identifier(population.name), printer.split(result)
+    code.used |= printer.words.used
+    made = [*(port for port in ports if port in parts.needed), *parts.made]
+    first = [*ports, *parts.first_columns]
+    fields, copies = (" ".join(text.format(item) for item in made) for text in ("int32_t {};", "made.{0} = {0};"))
+    lines = [f"liquid_{name}_made_t made;", *parts.first, *copies.replace("; ", ";\n").split("\n"), "return made;"]
+    body = "".join(f"    {line}\n" for line in lines)
+    arguments = ", ".join(f"int32_t {item}" for item in first)
+    code.functions.append(
+        f"/* What program {population.program} makes for a compartment of {population.name} of all but its state. */\n"
+        f"typedef struct {{ {fields} }} liquid_{name}_made_t;\n\n"
+        f"static inline liquid_{name}_made_t liquid_{name}_prepare({arguments})\n{{\n{body}}}"
+    )
+    body = "".join(f"    {line}\n" for line in [*(f"const int32_t {item} = made->{item};" for item in made), *parts.second])
+    arguments = ", ".join(["int32_t state", f"const liquid_{name}_made_t *made", *(f"int32_t {item}" for item in parts.second_columns)])
+    code.functions.append(
+        f"/* The new state of a compartment of {population.name}: program {population.program}, the rest. */\n"
+        f"static inline int32_t liquid_{name}_advance({arguments})\n{{\n{body}}}"
+    )
+    code.turns[population.name], code.columns[population.name] = first, {**parts.first_columns, **parts.second_columns}
+    code.advances[population.name] = list(parts.second_columns)
+    code.made[population.name] = len(made)
+
+
+def print_message(code: Code, population: Population) -> None:
+    """Prints the function <population>_message of (state[, before][, sent]): what the targets hold afterwards."""
+    name, given = identifier(population.name), ["state"]
     printer = Printer(population.name, code.tables)
     state = printer.argument("state", _word(population.state))
-    message = printer.words.round_shift(state, number(population.message_shift))
+    if population.prediction:
+        given.append("before")
+        before = printer.argument("before", _word(population.state))
+        message = printer.call(predicted, state, before, number(population.state.bits), number(population.message_shift))
+    else:
+        message = printer.words.round_shift(state, number(population.message_shift))
     comment = f"What the targets of {population.name} hold after its turn."
     if population.threshold > 1:
+        given.append("sent")
         sent = printer.argument("sent", Interval(*code.ranges[population.name]))
         message = printer.call(sent_after, message, sent, number(population.threshold))
-    _function(code, f"liquid_{name}_message", comment, ["state", "sent"] if population.threshold > 1 else ["state"], printer, message)
-    return population.threshold > 1
+    _function(code, f"liquid_{name}_message", comment, given, printer, message)
 
 
 def print_sent(code: Code, population: Population) -> None:
@@ -134,6 +175,8 @@ def stream_name(population: Population, stream: Stream) -> str:
 def print_streams(code: Code, population: Population) -> None:
     """Prints the synapse tables of all that a population hears, and the programs of gates on the way."""
     for stream in code.plan.streams[population.name]:
+        if stream.plain:
+            continue
         columns = dict(stream.weights)
         if stream.index is not None:
             columns["source"] = stream.index
@@ -149,9 +192,9 @@ def print_streams(code: Code, population: Population) -> None:
         code.tables.write_records(stream_name(population, stream), comment, columns)
 
 
-def sum_lines(code: Code, population: Population, stream: Stream) -> list[str]:
-    """The statements that add a stream's synapses of compartment i to the sums of its ports."""
-    name = identifier(stream.gate or stream.source)
+def sum_lines(code: Code, population: Population, stream: Stream, part: range) -> list[str]:
+    """The statements that add a stream's synapses of compartment i, one of `part`, to the sums of its ports."""
+    name, counts = identifier(stream.gate or stream.source), stream.counts[part.start : part.stop]
     count = str(int(stream.counts[0])) if uniform(stream.counts) else f"own->{name}_count"
     if count == "0":
         return []
@@ -161,8 +204,8 @@ def sum_lines(code: Code, population: Population, stream: Stream) -> list[str]:
         head, end = [f"for (j = 0; j < {count}; j++) {{"], [f"    {name}_synapse++;", "}"]
     else:
         kind = f"{stream_name(population, stream)}_t"
-        head = [f"const {kind} *const {name}_end = {name}_synapse + {count};"]
-        if (stream.counts > 0).all():
+        head = [f"const {kind} *{name}_synapse = {name}_end;", "", f"{name}_end += {count};"]
+        if (counts > 0).all():
             head, end = [*head, "do {"], [f"}} while (++{name}_synapse != {name}_end);"]
         else:
             head, end = [*head, f"for (; {name}_synapse != {name}_end; {name}_synapse++) {{"], ["}"]

@@ -28,6 +28,7 @@ class Value:
     What else is known of it, as far as rules of c99_algebra use it:
     table: the entries, where it is a look-up table (its text is the array's name). entry: (table, index), where it is an entry.
     quotient: (x, n), where it is x >> n. floored: (x, n), where it is x >> n << n. parts: (x, c), where it is x + c and c is known.
+    factors: (x, y), where it is x * y.
     """
 
     text: str
@@ -38,6 +39,7 @@ class Value:
     quotient: tuple[Value, int] | None = None
     floored: tuple[Value, int] | None = None
     parts: tuple[Value, Value] | None = None
+    factors: tuple[Value, Value] | None = None
 
     @property
     def bracketed(self) -> str:

@@ -11,6 +11,7 @@ from liquid_neuro.cells.interpret import with_primitives
 from liquid_neuro.quantized_network import IntArray, Population, QuantizedNetwork
 
 Range = tuple[IntArray, IntArray]
+MOST_STEPS = 3  # in which states that come to an end do so: from 0, from what follows it, and from both
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,28 +184,69 @@ def message_ranges(quantized: QuantizedNetwork) -> dict[str, Range]:
     """Smallest and largest message value (size,) of every population, 0 (nothing sent yet) included.
 
     The input: the bound for which the formats were made, where they tell one, else its word. A population whose program has no memory: what
-    the program makes of all that can arrive, and its state word. Others, and those in a loop of such programs: the state word alone.
+    the program makes of all that can arrive. Others: what they make of that and their own states, if that has an end; else their word.
     """
-    from liquid_neuro.cells import PROGRAMS
-
     ranges = {
-        population.name: message_range(population, input_words(quantized) if not population.program else word(population))
+        population.name: message_range(population, host_words(quantized, population) if not population.program else word(population))
         for population in quantized.populations
     }
-    for population in sources_first(quantized):
-        if population.program and PROGRAMS[population.program].stateless:
-            program = PROGRAMS[population.program]
-            ports = [Interval(*sum_range(quantized, ranges, population.name, port)) for port in program.ports]
-            tables = [population.tables[name] for name in program.tables]
-            parameters = [population.parameters[name] for name in program.parameters]
-            states = word(population)
-            state = with_primitives(program.function, PRIMITIVES)(states, *ports, *parameters, *tables)
-            ranges[population.name] = message_range(population, clip(state, states.low, states.high))
+    first = sources_first(quantized)
+    for population in first:
+        ranges[population.name] = message_range(population, _turn(population, _sums(quantized, population, ranges), word(population)))
+    for population in quantized.populations:
+        if population.program and population not in first and quantized.kind != "akida":  # whose host reads more than sums
+            ranges[population.name] = message_range(population, states_from_rest(population, _sums(quantized, population, ranges)))
     return ranges
 
 
+def states_from_rest(population: Population, sums: list[Interval]) -> Interval:
+    """States that a population never leaves once it was at 0, whatever comes: what its program makes of 0 and of itself, where that goes no
+    further. Any word where it does, and for programs that normalise by bit lengths, of which intervals alone tell nothing. sums: by port.
+    """
+    from liquid_neuro.cells import PROGRAMS
+    from mappers.proofs.program_graph import trace
+
+    states = interval(np.zeros(population.size, dtype=np.int64))
+    if any(operation.name == "bit_length" for operation in trace(PROGRAMS[population.program]).operations):
+        return word(population)
+    for _ in range(MOST_STEPS):
+        grown = hull(states, _turn(population, sums, states))
+        if (grown.low == states.low).all() and (grown.high == states.high).all():
+            return states
+        states = grown
+    return word(population)
+
+
+def _turn(population: Population, sums: list[Interval], states: Interval) -> Interval:
+    """The states after a turn from these."""
+    from liquid_neuro.cells import PROGRAMS
+
+    program, ends = PROGRAMS[population.program], word(population)
+    tables = [population.tables[name] for name in program.tables]
+    parameters = [population.parameters[name] for name in program.parameters]
+    return clip(with_primitives(program.function, PRIMITIVES)(states, *sums, *parameters, *tables), ends.low, ends.high)
+
+
+def _sums(quantized: QuantizedNetwork, population: Population, ranges: dict[str, Range]) -> list[Interval]:
+    from liquid_neuro.cells import PROGRAMS
+
+    return [Interval(*sum_range(quantized, ranges, population.name, port)) for port in PROGRAMS[population.program].ports]
+
+
 def sum_range(quantized: QuantizedNetwork, ranges: dict[str, Range], target: str, port: str) -> Range:
-    """Smallest and largest running sum (size,) of a port: sum(weight * last sent), each within its source's range."""
+    """Smallest and largest running sum (size,) of a port: sum(weight * last sent), each within its source's range.
+
+    Narrower where rectifiers that hear one argument are summed (mappers/proofs/rectified.py).
+    """
+    from liquid_neuro.cells.cfc_library import SIGMA
+    from mappers.proofs.rectified import rectified_sums
+
+    if quantized.population(target).program == SIGMA.name:
+        banks = {wire.source_population for wire in quantized.projections if wire.target_population == target}
+        sums = {bank: sum_range(quantized, ranges, bank, "value") for bank in banks}
+        narrow = rectified_sums(quantized, sums, target, port)
+        if narrow is not None:
+            return narrow
     size = quantized.population(target).size
     low, high = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
     for projection in quantized.projections:
@@ -220,9 +262,11 @@ def word(population: Population) -> Interval:
     return Interval(np.full(population.size, population.state.lowest), np.full(population.size, population.state.highest))
 
 
-def input_words(quantized: QuantizedNetwork) -> Interval:
-    """The input words within the bound for which the formats were made, where they tell one, else all."""
-    states = word(next(population for population in quantized.populations if not population.program))
+def host_words(quantized: QuantizedNetwork, population: Population) -> Interval:
+    """The words that the host sets: inputs within the bound for which the formats were made, if they tell one, else all; any timespan."""
+    states = word(population)
+    if population is quantized.elapsed:
+        return maximum(states, 0)
     bound = getattr(quantized.formats, "input_bound", 0.0)
     steps = int(np.ceil(bound / quantized.input_format.lsb))
     return clip(states, -steps, steps) if steps else states
@@ -230,7 +274,8 @@ def input_words(quantized: QuantizedNetwork) -> Interval:
 
 def message_range(population: Population, state: Interval) -> Range:
     """The messages (size,) of these state words, and 0."""
-    message = hull(round_shift(state, population.message_shift), 0)
+    ahead = saturate(state + floor_shift(state - state, 1), population.state.bits) if population.prediction else state
+    message = hull(round_shift(ahead, population.message_shift), 0)
     return tuple(np.broadcast_to(end, (population.size,)) for end in (message.low, message.high))  # type: ignore[return-value]
 
 

@@ -8,8 +8,7 @@ that number was computed from are drawn before all operations are looked at agai
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import product
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -41,28 +40,23 @@ class Bounds:
     """Per operation the ends of its results, arrays (cases, size); alive (cases, size): the cases that can happen at a compartment.
 
     Ends are those of the operation itself; what later operations read is taken within the word (they count only if this one held).
+    narrowed: what is known of operations in each case. before: for operations that a cut into cases came after, the cases that could
+    happen as far as was known without it.
     """
 
     low: list[IntArray]
     high: list[IntArray]
     alive: npt.NDArray[np.bool_]
     narrowed: Mapping[int, Interval] = field(default_factory=dict)
+    before: Mapping[int, npt.NDArray[np.bool_]] = field(default_factory=dict)
 
     def of(self, number: int) -> tuple[IntArray, IntArray]:
         """Smallest and largest result (size,) over all cases; low > high where none can happen."""
         return self._over_cases(number, self.low[number], self.high[number])
 
     def _over_cases(self, number: int, low: IntArray, high: IntArray) -> tuple[IntArray, IntArray]:
-        alive = self.alive | (number in self.narrowed)  # before the cut nothing may be concluded from it
+        alive = self.before.get(number, self.alive)  # nothing may be concluded from cuts that come later
         return np.where(alive, low, FAR).min(axis=0), np.where(alive, high, -FAR).max(axis=0)
-
-    def rounding(self, value: int, amount: int) -> tuple[IntArray, IntArray]:
-        """Smallest and largest (size,) of value + half, which a rounding shift by `amount` adds up."""
-        return self._over_cases(value, self.low[value], self.sums(value, amount))
-
-    def sums(self, value: int, amount: int) -> IntArray:
-        """The largest value + half by case (cases, size)."""
-        return np.asarray(self.high[value] + ((1 << np.clip(self.high[amount], 0, 31)) >> 1))
 
     def boxes(self, size: IntArray, compartment: int, inputs: int) -> Iterator[tuple[IntArray, IntArray]]:
         """(lowest, highest) of the first inputs in the cases that can happen at a compartment, largest `size` (cases,) first."""
@@ -84,6 +78,7 @@ class Evaluation:
         self.word_bits = word_bits
         self.size = max(np.size(item.low) for item in inputs)
         self.inputs = [Interval(*(np.broadcast_to(end, (1, self.size)) for end in (item.low, item.high))) for item in inputs]
+        self.rests = _rests(graph)
         self.lengths = [number for number, item in enumerate(graph.operations) if item.name == "bit_length"]
 
     def plain(self) -> Bounds:
@@ -91,33 +86,40 @@ class Evaluation:
         return self._forward({}, np.ones((1, self.size), dtype=bool))
 
     def refined(self) -> Bounds:
-        """Cut into cases. Operations before the cut are as in `plain`, because the cases are complete only where those hold."""
-        plain = self.plain()
-        if not self.lengths:
-            return plain
-        spans = [range(int(plain.low[number].min()), int(plain.high[number].max()) + 1) for number in self.lengths]
-        combinations = np.array(list(product(*spans)), dtype=np.int64)
-        alive = np.ones((len(combinations), self.size), dtype=bool)
-        known: dict[int, Interval] = {}
-        for column, number in enumerate(self.lengths):
-            case = np.broadcast_to(combinations[:, column : column + 1], alive.shape)
-            alive &= (plain.low[number] <= case) & (case <= plain.high[number])
-            known[number] = Interval(case, case)
+        """Cut into cases, one bit length after the other. What a bit length is computed from stays as it was before its cut, because the
+        cases are complete only where that holds."""
+        bounds = self.plain()
+        for number in self.lengths:
+            bounds = self._cut(bounds, number)
+        return bounds
+
+    def _cut(self, bounds: Bounds, number: int) -> Bounds:
+        """The cases so far, each cut into those of one more bit length."""
+        least = np.where(bounds.alive, bounds.low[number], FAR).min(axis=1)
+        most = np.where(bounds.alive, bounds.high[number], -FAR).max(axis=1)
+        counts = np.maximum(most - least + 1, 0)
+        rows = np.repeat(np.arange(len(counts)), counts)
+        lengths = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts - least, counts)
+        case = np.broadcast_to(lengths[:, None], (len(rows), self.size))
+        alive = bounds.alive[rows] & (bounds.low[number][rows] <= case) & (case <= bounds.high[number][rows])
         kept = alive.any(axis=1)
-        alive = alive[kept]
-        known = {number: Interval(item.low[kept], item.high[kept]) for number, item in known.items()}
-        before = self.graph.ancestors(self.lengths)
-        for number in before - known.keys():  # what follows is looked at anew
-            ends = (np.clip(end, -self.limit, self.limit - 1) for end in (plain.low[number], plain.high[number]))
-            known[number] = Interval(*(np.broadcast_to(end, alive.shape) for end in ends))
+        rows, alive, case = rows[kept], alive[kept], case[kept]
+        known = {item: Interval(ends.low[rows], ends.high[rows]) for item, ends in bounds.narrowed.items()}
+        known[number] = Interval(case, case)
+        before = self.graph.ancestors([number])
+        for item in before - known.keys():  # what follows is looked at anew
+            ends = (np.clip(end[item][rows], -self.limit, self.limit - 1) for end in (bounds.low, bounds.high))
+            known[item] = Interval(*ends)
         self._backward(known, before)
         for relation in self.related:
             if relation.first in known and relation.second in known:
                 known[relation.second] = relation.narrowed(known[relation.first], known[relation.second])
-        bounds = self._forward(known, alive)
-        for number in before:
-            bounds.low[number], bounds.high[number] = (np.broadcast_to(end, alive.shape) for end in (plain.low[number], plain.high[number]))
-        return bounds
+        cut = self._forward(known, alive)
+        settled = {item: could[rows] for item, could in bounds.before.items()}
+        settled |= dict.fromkeys(before - settled.keys(), bounds.alive[rows])
+        for item in settled:
+            cut.low[item], cut.high[item] = bounds.low[item][rows], bounds.high[item][rows]
+        return replace(cut, before=settled)
 
     # --- forward --------------------------------------------------------------------------------------------------------------------------
 
@@ -145,6 +147,8 @@ class Evaluation:
         if operation.name == "constant":
             value = np.full((1, 1), operation.value, dtype=np.int64)
             return Interval(value, value)
+        if number in self.rests:
+            return Interval(np.zeros((1, 1), dtype=np.int64), np.full((1, 1), self.rests[number], dtype=np.int64))
         operands = [inside[item] for item in operation.operands]
         if operation.name == "position":
             positions = operands[0]
@@ -165,6 +169,22 @@ class Evaluation:
                 if self.graph.operations[operand].name != "constant":
                     old = known[operand]
                     known[operand] = Interval(np.maximum(old.low, low), np.minimum(old.high, high))
+
+
+def _rests(graph: Graph) -> dict[int, int]:
+    """The operations x - (x >> n) * 2**n, of which plain intervals forget that both are the same x, with 2**n - 1."""
+    found = {}
+    for number, operation in enumerate(graph.operations):
+        if operation.name != "subtract":
+            continue
+        value, product = operation.operands
+        shifted, factor = (graph.operations[item] for item in (*graph.operations[product].operands, 0, 0)[:2])
+        if graph.operations[product].name != "multiply" or shifted.name != "floor_shift" or factor.name != "constant":
+            continue
+        amount = graph.operations[shifted.operands[1]]
+        if shifted.operands[0] == value and amount.name == "constant" and factor.value == 1 << amount.value:
+            found[number] = factor.value - 1
+    return found
 
 
 def transfer(operation: Operation, operands: list[Interval], tables: Mapping[str, IntArray], word_bits: int) -> Interval:

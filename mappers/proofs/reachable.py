@@ -11,10 +11,10 @@ from liquid_neuro import cells
 from liquid_neuro.cells.cfc_heads import HEADS, TIMESPAN
 from liquid_neuro.cells.integer import Program
 from liquid_neuro.quantized_network import IntArray, Population, QuantizedNetwork
-from mappers.proofs.intervals import Interval, Range, input_words, interval, message_range, sources_first, sum_range, word
+from mappers.proofs import state_box
+from mappers.proofs.intervals import Interval, Range, host_words, interval, message_range, sources_first, states_from_rest, sum_range, word
 from mappers.proofs.program_bounds import FAR, Bounds, Evaluation
 from mappers.proofs.program_graph import trace
-from mappers.proofs.state_box import state_box
 from mappers.proofs.sum_relations import Relation, relations
 from mappers.proofs.witness import Question, Space
 
@@ -73,9 +73,13 @@ class Reach:
             low, high = (np.clip(np.concatenate(side), state.low, state.high) for side in zip(*ends))
             self.states[population.name] = (np.minimum(low, 0), np.maximum(high, 0))  # before its first turn it is 0
             self.messages[population.name] = message_range(population, Interval(low, high))
-        elif program.name == "ltc.neuron":
-            self.states[population.name] = state_box(self.quantized, population, self.messages)
+        elif program.name in state_box.PROGRAMS:
+            self.states[population.name] = state_box.state_box(self.quantized, population, self.messages)
             self.messages[population.name] = message_range(population, Interval(*self.states[population.name]))
+        else:
+            settled = states_from_rest(population, [Interval(*self.ports[population.name, port]) for port in program.ports])
+            self.states[population.name] = settled.low, settled.high
+            self.messages[population.name] = message_range(population, settled)
 
     def _port(self, population: Population, port: str) -> Range:
         """What a program finds at a port: a sum, the whole accumulator where that may saturate, or what the host puts there."""
@@ -174,12 +178,7 @@ class Reach:
         yield Space(np.array(low), np.array(high), factors, constants), labels
         direct = np.eye(1 + len(program.ports), len(names), dtype=np.int64)
         chunk = self.bounds[population.name][compartment // CHUNK]
-        operands = trace(program).operations[question.operation].operands
-        size = (
-            chunk.sums(*operands)
-            if question.quantity == "sum"
-            else np.maximum(chunk.high[question.operation], -chunk.low[question.operation])
-        )
+        size = np.maximum(chunk.high[question.operation], -chunk.low[question.operation])
         size = np.where(chunk.alive, size, -FAR)[:, compartment % CHUNK]
         for lowest, highest in chunk.boxes(size, compartment % CHUNK, 1 + len(program.ports)):
             yield Space(lowest, highest, direct, constants), []
@@ -196,13 +195,12 @@ class Reach:
         population = self.quantized.population(name)
         if population.program:
             return self.messages[name]
-        ends = Interval(np.full(population.size, self.inputs[0]), np.full(population.size, self.inputs[1]))
-        return message_range(population, ends)
+        return message_range(population, host_words(self.quantized, population))
 
 
 def reachable(quantized: QuantizedNetwork, word_bits: int) -> Reach:
     """All ranges: the programs without memory in the order in which they feed one another, then the others, whose states are any word."""
-    bounded_inputs = input_words(quantized)
+    bounded_inputs = host_words(quantized, next(population for population in quantized.populations if not population.program))
     reach = Reach(quantized, word_bits, (int(bounded_inputs.low.min()), int(bounded_inputs.high.max())))
     for population in quantized.populations:
         state = word(population)

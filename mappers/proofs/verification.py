@@ -2,8 +2,9 @@
 
 What is shown, compartment by compartment:
 
-- every operation of every program gives a result within a signed word (in a rounding shift the sum of value and half, too), no shift is
-  negative or as long as the word, no index leaves its table, no bit length is asked of a negative number;
+- every operation of every program gives a result within a signed word (a rounding shift by n > 0 needs no more, because
+  ((x >> (n - 1)) + 1) >> 1 is the same), no shift is negative or as long as the word, no index leaves its table, no bit length is asked
+  of a negative number;
 - parameters, entries of tables and state words fit the word, weights their format;
 - no running sum leaves its accumulator, and what arrives in one tick fits a word;
 - no message leaves its format (its delta may need one bit more).
@@ -254,10 +255,6 @@ def _questions(
         yield Question("result", number, *word), "word", operation, ends(number)
         if operation.name in SHIFTS:
             yield Question("amount", number, 0, word[1].bit_length()), "shift", operation, ends(operation.operands[1])
-        if operation.name == "round_shift":
-            parts = [part.rounding(*operation.operands) for part in bounds]
-            both = np.concatenate([low for low, _ in parts]), np.concatenate([high for _, high in parts])
-            yield Question("sum", number, *word), "rounding", operation, both
         if operation.name == "look_up":
             yield Question("index", number, 0, len(population.tables[operation.label]) - 1), "index", operation, ends(operation.operands[0])
         if operation.name == "bit_length":

@@ -35,8 +35,7 @@ _EXACT: dict[str, Callable[..., int]] = {
 class Question:
     """Whether a quantity of a program can lie outside of lowest .. highest.
 
-    quantity: "result" of the operation; "sum" of a rounding shift (the value and its half); "amount" of a shift; "index" of a look-up;
-    "argument" of a bit length.
+    quantity: "result" of the operation; "amount" of a shift; "index" of a look-up; "argument" of a bit length.
     """
 
     quantity: str
@@ -139,10 +138,7 @@ def _quantity(graph: Graph, tables: Mapping[str, IntArray], question: Question, 
         return values[-1]
     if question.quantity == "amount":
         return values[operation.operands[1]]
-    first = values[operation.operands[0]]
-    if question.quantity == "sum":
-        return first + ((1 << np.clip(values[operation.operands[1]], 0, 62)) >> 1)
-    return first
+    return values[operation.operands[0]]
 
 
 def exact_quantity(graph: Graph, tables: Mapping[str, IntArray], question: Question, inputs: list[int]) -> int | None:
@@ -151,8 +147,6 @@ def exact_quantity(graph: Graph, tables: Mapping[str, IntArray], question: Quest
     for number, operation in enumerate(graph.operations):
         if number == question.operation and question.quantity != "result":
             operands = [values[item] for item in operation.operands]
-            if question.quantity == "sum":
-                return operands[0] + ((1 << operands[1]) >> 1) if operands[1] >= 0 else None
             return operands[1 if question.quantity == "amount" else 0]
         try:
             values.append(_exact(operation, number, values, inputs, tables))
