@@ -26,7 +26,7 @@ events = event_sim.EventStream.from_samples(x, sample_s=0.02, threshold=0.01)
 print(f"input     {events.samples} samples, {len(events.time_s)} events")
 
 # 3. Floating point, neuron by neuron, only where something happens.
-recording = event_sim.simulate(network, events)
+recording = event_sim.simulate(network, events, engine="event")
 print(
     f"float     about {round(int(recording.event_counts.sum()), -2)} events of neurons, last output {recording.output_samples[-1, 0]:.3f}"
 )

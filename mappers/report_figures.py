@@ -11,8 +11,8 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-INK, QUIET, GRID = "#1f2937", "#6b7280", "#e5e7eb"
-TEAL, INDIGO, AMBER, ROSE, SLATE = "#0d9488", "#4f46e5", "#d97706", "#e11d48", "#64748b"
+from mappers.report_style import AMBER, GRID, INDIGO, INK, QUIET, ROSE, SLATE, TEAL, time_scale
+
 ROLE_COLOURS = {"motor": ROSE, "command": INDIGO, "inter": TEAL, "unknown": SLATE}
 UTILISATION = [[0.0, "#f0fdfa"], [1.0, "#2dd4bf"]]
 MOST_MARKS = 20_000
@@ -35,14 +35,6 @@ def styled(figure: Any, height: int, **layout: Any) -> Any:
     figure.update_xaxes(gridcolor=GRID, zeroline=False, linecolor=GRID, ticks="outside", tickcolor=GRID)
     figure.update_yaxes(gridcolor=GRID, zeroline=False, linecolor=GRID)
     return figure
-
-
-def time_scale(span_s: float) -> tuple[float, str]:
-    """Seconds per unit and name of the unit that suits a span."""
-    for seconds, name in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"), (1e-3, "milliseconds")):
-        if span_s >= 3 * seconds:
-            return seconds, name
-    return 1e-6, "microseconds"
 
 
 def engineering(value: float, unit: str) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import plotly.offline
 
 from mappers import report_figures as figures
+from mappers import report_style as style
 from mappers.report_figures import engineering
 
 if TYPE_CHECKING:
@@ -140,8 +141,8 @@ def costs(rows: Sequence[CostRow]) -> str:
         return ""
     names = [f"{row.profile} · {row.model.upper()}" for row in rows]
     free, paced = [row.cost.energy_j for row in rows], [row.cost.energy_paced_j for row in rows]
-    energy = figures.ranges(names, (("free running", figures.TEAL, free), ("paced by the stream", figures.INDIGO, paced)), "J")
-    latency = figures.ranges(names, (("latency", figures.AMBER, [row.cost.latency_s for row in rows]),), "s")
+    energy = figures.ranges(names, (("free running", style.TEAL, free), ("paced by the stream", style.INDIGO, paced)), "J")
+    latency = figures.ranges(names, (("latency", style.AMBER, [row.cost.latency_s for row in rows]),), "s")
     parts = figures.shares(names, [_inside(row.cost) for row in rows])
     lead = (
         "One inference is one sample of the stream. Free running: all its ticks back to back. Paced: the chip stays powered for a whole "
