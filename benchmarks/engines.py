@@ -170,7 +170,7 @@ def against_brian2() -> list[str]:
     """The differential equation at equal rms error, 1e-3 of all states at the ends of all samples, walking inputs."""
     lines = ["| network | ours, ms | engine | Brian2, ms | its steps per sample | Brian2 / ours |", "|---|" + "---|" * 5]
     for name, wiring, samples in (
-        ("19", Wiring.auto_ncp(4, 19, 1), 100),
+        ("19", Wiring.auto_ncp(4, 19, 1), 400),
         ("302 x 20", Wiring.random_fan_in(8, 302, 1, 20, sensory_fan_in=1), 40),
         ("10,000 x 32", Wiring.random_fan_in(8, 10_000, 1, 32, sensory_fan_in=1), 4),
     ):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from event_sim.kernels.ltc_clocked import Couplings, Membranes, Rows
 
 LOG2_E = 1.4426950408889634
+LONG = 16.0  # time constants in an interval from which on its steps grow with the distance from its start
 SLICE_ROWS = 3  # what adding up the lanes of a slice costs, in rows
 
 
@@ -132,3 +133,25 @@ def membranes_of(values: ltc.LTCValues, units: IntArray, epsilon: float, outputs
 def in_slots(column: FloatArray, units: IntArray) -> FloatArray:
     """A column (units,) as (slots,), 0 where no unit stands."""
     return np.where(units >= 0, np.asarray(column, dtype=np.float64)[units], 0.0)
+
+
+def shortest_time(values: ltc.LTCValues) -> float:
+    """The shortest time constant that a neuron with inertia can have, in model units; infinite without one."""
+    most = values.gleak.copy()
+    for target, weight in ((values.target, values.w), (values.sensory_target, values.sensory_w), (values.gap_target, values.gap_w)):
+        np.add.at(most, target, weight)
+    moving = (values.cm > 0.0) & (most > 0.0)
+    return float((values.cm[moving] / most[moving]).min(initial=np.inf))
+
+
+def graded(cuts: FloatArray, shortest: float) -> FloatArray:
+    """The cuts, and in intervals far longer than the shortest time constant further ones, each twice as far from the interval's start.
+
+    After a jump of the inputs neurons move fast, then rest: equal steps would have to be as short as the jump needs, all the way, and runs
+    with steps that all pass over it would agree on an error that they share.
+    """
+    further = [cuts]
+    for begin, length in zip(cuts[:-1], np.diff(cuts)):
+        if length > LONG * shortest:
+            further.append(begin + length * 0.5 ** np.arange(1, int(np.log2(length / shortest)) + 1))
+    return np.unique(np.concatenate(further))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from event_sim.carried import PAST_TYPE, Carried, Table
+from event_sim.clocked_arrays import graded, shortest_time
 from event_sim.events import FloatArray, IntArray
 from event_sim.interrupts import pieces
 from event_sim.plan import ContinuousPlan, SampledPlan, Start
@@ -93,7 +94,7 @@ def exact_integrator(plan: ContinuousPlan, values: LTCValues, sweeps: int) -> tu
     begin = plan.start_s / unit_s
     inputs = _with_changes(Rows(inputs.times + begin, inputs.rows), plan, values)
     cells, (recurrent, sensory) = _cells_of(values, 0.0), _heard_of(values)
-    cuts = _cuts(plan, inputs.times, sensory.delay, recurrent.delay)
+    cuts = graded(_cuts(plan, inputs.times, sensory.delay, recurrent.delay), shortest_time(values))
     heard = np.stack([np.searchsorted(inputs.times + delay, cuts[:-1], side="right") - 1 for delay in sensory.delay], axis=1)
     heard = np.maximum(heard, 0).astype(np.int64) if len(sensory.delay) else np.zeros((len(cuts) - 1, 0), dtype=np.int64)
     longest, ends = float(values.delay.max(initial=0.0)), {}

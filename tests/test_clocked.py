@@ -173,8 +173,8 @@ def test_the_clock_for_the_differential_equation_keeps_its_bound() -> None:
 
 @pytest.mark.slow
 def test_the_clock_keeps_its_bound_on_many_networks() -> None:
-    for seed in range(150):
-        network = equations.random_network(seed, 6, stiff=seed % 3 == 1)
+    for seed in range(400, 500):  # 461 once shared an error of a jump among all runs that were compared
+        network = equations.random_network(seed, 6, stiff=seed % 2 == 1)
         x = np.cumsum(np.random.default_rng(seed).normal(size=(5, 2)), axis=0)
         reference = trajectory(network, x, 0.4).states[0]
         for tolerance in (1e-2, 1e-3, 1e-4):
