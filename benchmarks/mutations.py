@@ -36,6 +36,12 @@ THIRD_PARTIES = ("numpy", "numba", "networkx", "safetensors.numpy", "hypothesis"
 WRITTEN_DOWN = "test_programs.py"
 FAST = ("test_fixed_point.py", "test_intervals.py", "test_program_bounds.py", "test_verification.py")
 SLOW = ("test_ltc_integers.py", "test_cfc_integers.py", "test_akida.py", "test_akida_chip.py", "test_integers.py")  # compile kernels anew
+EQUIVALENT = {"absolute": "nothing: the same function, since -0 is 0"}  # by function: mutants that compute the same
+HEAD = """# Every number of the integer programs, changed by one
+
+`benchmarks/mutations.py` changes each number n of the cells' integer programs, their tables, helpers and primitives to n + 1, one at a time,
+and asks tests and proofs until one notices.
+"""
 LIMIT_S = 300.0  # of one question; a mutant that does not end is noticed, too
 
 
@@ -170,7 +176,7 @@ def main() -> None:
     for name in THIRD_PARTIES:
         importlib.import_module(name)
     tests = FAST + (SLOW if options.all else ())
-    begin, rows, survivors = time.monotonic(), ["| place | number | noticed by |", "|---|---|---|"], []
+    begin, rows, survivors = time.monotonic(), [HEAD, "| place | number | noticed by |", "|---|---|---|"], []
     kinds: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
@@ -191,13 +197,13 @@ def main() -> None:
             (copy / one.file).write_text(one.applied(original))
             noticed = killer(copy, tests)
             (copy / one.file).write_text(original)
-            row = f"| {one.file.rsplit('/')[-1]}:{one.line} {one.name} | {one.old} → {one.new} | {noticed or '**nothing**'} |"
+            row = f"| {one.file.rsplit('/')[-1]}:{one.line} {one.name} | {one.old} → {one.new} | {noticed or EQUIVALENT.get(one.name, '**nothing**')} |"
             rows.append(row)
             kinds["the proof" if noticed.startswith("proof") else noticed.split("::")[0].split(" ")[0] or "nothing"] += 1
             survivors += [] if noticed else [row]
             print(f"{number + 1}/{len(chosen)} {row}", file=sys.stderr, flush=True)
     told = ", ".join(f"{name} {count}" for name, count in kinds.most_common())
-    rows += ["", f"{kinds.total()} mutants; noticed by: {told}.", "", f"{len(survivors)} survive{':' if survivors else '.'}", *survivors]
+    rows += ["", f"{kinds.total()} mutants; noticed by: {told}.", "", f"survivors: {len(survivors)}", *survivors]
     print("\n".join(rows))
     if options.out:
         options.out.write_text("\n".join(rows) + "\n")
