@@ -39,8 +39,8 @@ SLOW = ("test_ltc_integers.py", "test_cfc_integers.py", "test_akida.py", "test_a
 EQUIVALENT = {"absolute": "nothing: the same function, since -0 is 0"}  # by function: mutants that compute the same
 HEAD = """# Every number of the integer programs, changed by one
 
-`benchmarks/mutations.py` changes each number n of the cells' integer programs, their tables, helpers and primitives to n + 1, one at a time,
-and asks tests and proofs until one notices.
+`benchmarks/mutations.py` changes each number n of the cells' integer programs, their tables, helpers and primitives to n + 1, one at a
+time, and asks tests and proofs until one notices.
 """
 LIMIT_S = 300.0  # of one question; a mutant that does not end is noticed, too
 
@@ -197,7 +197,8 @@ def main() -> None:
             (copy / one.file).write_text(one.applied(original))
             noticed = killer(copy, tests)
             (copy / one.file).write_text(original)
-            row = f"| {one.file.rsplit('/')[-1]}:{one.line} {one.name} | {one.old} → {one.new} | {noticed or EQUIVALENT.get(one.name, '**nothing**')} |"
+            told = noticed or EQUIVALENT.get(one.name, "**nothing**")
+            row = f"| {one.file.rsplit('/')[-1]}:{one.line} {one.name} | {one.old} → {one.new} | {told} |"
             rows.append(row)
             kinds["the proof" if noticed.startswith("proof") else noticed.split("::")[0].split(" ")[0] or "nothing"] += 1
             survivors += [] if noticed else [row]
