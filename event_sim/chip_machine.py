@@ -16,6 +16,7 @@ from hardware_profiles.fixed_point import round_shift
 from liquid_neuro.cells import PROGRAMS
 from liquid_neuro.cells.lstm_integer import CELL, CELL_TIMED
 from liquid_neuro.quantized_network import Population, QuantizedNetwork
+from liquid_neuro.quantized_rules import first_problem
 
 MACHINE_STATE = 10  # of a machine's arrays: the rest are counts
 MEMORY_PROGRAMS = (CELL.name, CELL_TIMED.name)
@@ -58,7 +59,9 @@ def layout_of(quantized: QuantizedNetwork) -> Any:
     from event_sim.kernels.chip_programs import compiled_program
 
     populations = quantized.populations
-    _check_populations(quantized)
+    problem = first_problem(quantized)
+    if problem:
+        raise ValueError(f"the quantised network must be well formed, but {problem}; build it again")
     number = {p.name: n for n, p in enumerate(populations)}
     start = _edges([p.size for p in populations])
     ports = np.repeat([len(PROGRAMS[p.program].ports) if p.program else 0 for p in populations], np.diff(start)).astype(np.int64)
@@ -113,20 +116,6 @@ def fingerprint(quantized: QuantizedNetwork) -> str:
 def _edges(sizes: Any) -> IntArray:
     """Where parts of these sizes begin, one behind the other, and where the last ends."""
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-
-
-def _check_populations(quantized: QuantizedNetwork) -> None:
-    """ValueError where a population cannot have its turns on the network's clock."""
-    host = [not p.program for p in quantized.populations]
-    if host != sorted(host, reverse=True):
-        raise ValueError("the host's populations must stand before all others, but do not; build the network again")
-    for p in quantized.populations:
-        if p.program not in PROGRAMS and p.program:
-            raise ValueError(f'program of population "{p.name}" must be one of {", ".join(PROGRAMS)}, but is "{p.program}"')
-        if p.period < 1 or quantized.ticks_per_sample % p.period:
-            raise ValueError(
-                f'period of population "{p.name}" must divide the {quantized.ticks_per_sample} ticks of a sample, but is {p.period}'
-            )
 
 
 def _constants(quantized: QuantizedNetwork) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import zipfile
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,7 @@ import event_sim
 import hardware_profiles
 import liquid_neuro
 import mappers
+from event_sim.chip_machine import layout_of
 from event_sim.recording_storage import load_recording, save_recording
 from liquid_neuro.archive import archive_kind, read_archive, write_archive
 from liquid_neuro.quantized_storage import load_quantized, save_quantized
@@ -179,3 +181,48 @@ def test_numbers_texts_and_containers_come_back(tmp_path):
     same(value, read_archive(path, "thing", (), dict))
     assert np.isnan(read_archive(write_archive(path, "thing", float("nan"), ()), "thing", (), float))
     assert archive_kind(path) == "thing"
+
+
+def changed(quantized, name, **changes):
+    populations = [dataclasses.replace(p, **changes) if p.name == name else p for p in quantized.populations]
+    return dataclasses.replace(quantized, populations=tuple(populations))
+
+
+def with_projection(quantized, **changes):
+    return dataclasses.replace(
+        quantized, projections=(dataclasses.replace(quantized.projections[0], **changes), *quantized.projections[1:])
+    )
+
+
+MALFORMED = {
+    "does not exist": lambda q, p: changed(q, p.name, program="__import__('os')"),
+    "the tables none instead of reciprocal": lambda q, p: changed(q, p.name, tables={}),
+    "has shape (5,) instead of (129,)": lambda q, p: changed(q, p.name, tables={"reciprocal": p.tables["reciprocal"][:5]}),
+    "holds numbers that it cannot hold": lambda q, p: changed(q, p.name, tables={"reciprocal": -p.tables["reciprocal"]}),
+    "has the parameters none instead of": lambda q, p: changed(q, p.name, parameters={}),
+    "is no shift of 0 to 31 bits": lambda q, p: changed(q, p.name, parameters={**p.parameters, "guard": np.full(p.size, -5)}),
+    "leaves 32 bits": lambda q, p: changed(q, p.name, parameters={**p.parameters, "leak": np.full(p.size, 1 << 40)}),
+    "which does not divide the ticks of a sample": lambda q, p: changed(q, p.name, period=0),
+    "first_tick of population": lambda q, p: changed(q, p.name, first_tick=-1),
+    "message_shift of population": lambda q, p: changed(q, p.name, message_shift=99),
+    "compartments and": lambda q, p: changed(q, p.name, size=p.size + 1),
+    "reaches a port": lambda q, p: with_projection(q, port="elsewhere"),
+    "weights that leave 32 bits": lambda q, p: with_projection(q, weight=q.projections[0].weight + (1 << 40)),
+    "reaches outside of population": lambda q, p: with_projection(q, target=q.projections[0].target + 10_000),
+    "ticks_per_sample is 0": lambda q, p: dataclasses.replace(q, ticks_per_sample=0),
+    "read_tick is -5": lambda q, p: dataclasses.replace(q, read_tick=-5),
+    "accumulator_bits is 80": lambda q, p: dataclasses.replace(q, accumulator_bits=80),
+    "the outputs reach outside": lambda q, p: dataclasses.replace(q, output_compartments=np.array([10_000])),
+    "do not stand before all others": lambda q, p: dataclasses.replace(q, populations=q.populations[::-1]),
+    "have the same name": lambda q, p: dataclasses.replace(q, populations=(*q.populations, p)),
+}
+
+
+@pytest.mark.parametrize("problem", MALFORMED)
+def test_a_well_written_file_of_a_malformed_network_is_refused_and_so_is_running_it(problem, stages, tmp_path):
+    quantized = stages["quantized"]
+    wrong = MALFORMED[problem](quantized, quantized.population("neuron"))
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        load_quantized(save_quantized(wrong, tmp_path / "wrong.npz"))
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        layout_of(wrong)

@@ -186,7 +186,7 @@ def unit_pure_timed(
 
 _HEADS = ("first", "second", "time")
 _AFFINE = tuple(f"{port}_{part}" for part in ("bias", "multiplier", "shift") for port in _HEADS)
-UNIT = Program("cfc.unit", unit, _HEADS, (*_AFFINE, "state_shift"), ("tanh", "sigmoid"), stateless=True, unit=True)
+UNIT = Program("cfc.unit", unit, _HEADS, (*_AFFINE, "state_shift"), ("tanh", "sigmoid"), True, True, (513, 513))
 UNIT_NO_GATE = replace(UNIT, name="cfc.unit_no_gate", function=unit_no_gate)
 UNIT_PURE = Program(
     "cfc.unit_pure",
@@ -196,8 +196,9 @@ UNIT_PURE = Program(
     ("decay",),
     stateless=True,
     unit=True,
+    entries=(513,),
 )
-BACKBONE = Program("cfc.backbone", backbone, ("drive",), ("bias", "multiplier", "shift"), ("activation",), stateless=True, unit=False)
+BACKBONE = Program("cfc.backbone", backbone, ("drive",), ("bias", "multiplier", "shift"), ("activation",), True, False, (513,))
 RELAY = Program("relay", relay, ("value",), (), (), stateless=True, unit=False)
 
 _TIMED_HEADS = ("first", "second", "slope", "level")
@@ -210,6 +211,7 @@ UNIT_TIMED = Program(
     ("tanh", "sigmoid"),
     stateless=False,
     unit=True,
+    entries=(513, 513),
 )
 UNIT_NO_GATE_TIMED = replace(UNIT_TIMED, name="cfc.unit_no_gate_timed", function=unit_no_gate_timed)
 UNIT_PURE_TIMED = Program(
@@ -220,6 +222,7 @@ UNIT_PURE_TIMED = Program(
     ("decay",),
     stateless=False,
     unit=True,
+    entries=(513,),
 )
 BY_MODE = {"default": UNIT, "no_gate": UNIT_NO_GATE, "pure": UNIT_PURE}
 TIMED_BY_MODE = {"default": UNIT_TIMED, "no_gate": UNIT_NO_GATE_TIMED, "pure": UNIT_PURE_TIMED}

@@ -25,6 +25,7 @@ class Program:
     """One neuron's integer program: new = function(state, *ports, *parameters, *tables), not yet saturated.
 
     ports, parameters, tables: names in the order of the function's signature.
+    entries: how many entries each table has; the program reaches all of them and none beyond.
     stateless: the result does not depend on the state. unit: its state is a network state (not a gate or a backbone layer).
     """
 
@@ -35,6 +36,7 @@ class Program:
     tables: tuple[str, ...]
     stateless: bool
     unit: bool
+    entries: tuple[int, ...] = ()
 
 
 def interpolate(table: Any, position: Any, fraction_bits: Any) -> Any:

@@ -89,9 +89,9 @@ def output(
 _AFFINE = tuple(f"{port}_{part}" for part in ("bias", "multiplier", "shift") for port in GATES)
 _OUTPUT = tuple(f"output_gate_{part}" for part in ("bias", "multiplier", "shift"))
 _TABLES = ("tanh", "sigmoid")
-CELL = Program("lstm.cell", cell, GATES, (*_AFFINE, "product_shift"), _TABLES, stateless=False, unit=False)
-CELL_TIMED = Program("lstm.cell_timed", cell_timed, (*GATES, "elapsed"), (*_AFFINE, "product_shift"), _TABLES, stateless=False, unit=False)
+CELL = Program("lstm.cell", cell, GATES, (*_AFFINE, "product_shift"), _TABLES, False, False, (513, 513))
+CELL_TIMED = Program("lstm.cell_timed", cell_timed, (*GATES, "elapsed"), (*_AFFINE, "product_shift"), _TABLES, False, False, (513, 513))
 OUTPUT = Program(
-    "lstm.output", output, ("memory", "output_gate"), ("memory_multiplier", *_OUTPUT, "state_shift"), _TABLES, stateless=True, unit=False
+    "lstm.output", output, ("memory", "output_gate"), ("memory_multiplier", *_OUTPUT, "state_shift"), _TABLES, True, False, (513, 513)
 )
 PROGRAMS = (CELL, CELL_TIMED, OUTPUT)
