@@ -6,6 +6,7 @@ per tick is the difference of a long and a short run, so that starting Python an
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -161,6 +162,7 @@ def first_calls() -> list[str]:
 
 def main() -> None:
     """Run everything, print it and write the table."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     assert chip.run_ticks is not None  # compiled before anything is timed
     started = time.perf_counter()
     text = [f"# Chip simulator\n\n{processor()}, one thread; CPU time of the simulator, wall time of Lava, on a shared machine.\n"]

@@ -5,6 +5,7 @@ CPU time of one thread, minima over repeats, because machines are shared; judge 
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -284,6 +285,7 @@ def processor() -> str:
 
 def main() -> None:
     """Run everything, print it and write the table."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     text = [f"# Engines\n\n{processor()}, CPU time of one thread, minima over repeats on a shared machine.\n"]
     parts = (
         ("Clock-driven, 6 unfolds, batch 1, beside plain C (gcc -O3 -march=native -ffast-math, float32)", against_c),

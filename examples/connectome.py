@@ -79,6 +79,9 @@ for name, begin, _ in touches:
 
 if len(sys.argv) > 1:
     folder = Path(sys.argv[1])
+    if folder.exists() and not folder.is_dir():
+        print(f"the pictures need a folder, but {folder} is a file", file=sys.stderr)
+        sys.exit(2)
     folder.mkdir(parents=True, exist_ok=True)
     groups = ["command" if unit < wiring.outputs else kind for unit, kind in enumerate(worms.types)]
     raster = raster_svg(sent["time_s"], sent["unit"], groups, (0.0, 3.0), inputs=touches, title="Events of 302 neurons")

@@ -9,6 +9,7 @@ shut, so that a beat counts once. Record 100 is a clean one; a detector for all 
 """
 
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +23,15 @@ BEAT, REFRACTORY = range(2)
 
 
 def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Millivolts (samples,), and the times of the marked beats in seconds."""
-    with np.load(path) as file:
-        adc = file["adc"] if file["adc"].ndim == 1 else file["adc"][:, 0]
-        marked = file["beat_sample"] if "beat_sample" in file else file["ann_sample"][file["ann_symbol"] != "+"]
-        return (adc.astype(np.float64) - ZERO) / STEPS_PER_MV, marked / RATE_HZ
+    """Millivolts (samples,), and the times of the marked beats in seconds. Another file ends the program with one sentence."""
+    try:
+        with np.load(path) as file:
+            adc = file["adc"] if file["adc"].ndim == 1 else file["adc"][:, 0]
+            marked = file["beat_sample"] if "beat_sample" in file else file["ann_sample"][file["ann_symbol"] != "+"]
+    except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        print(f"a record must be an .npz with adc and beat_sample, but {path} is not: {error}", file=sys.stderr)
+        sys.exit(2)
+    return (adc.astype(np.float64) - ZERO) / STEPS_PER_MV, marked / RATE_HZ
 
 
 def detector() -> liquid_neuro.LiquidNetwork:

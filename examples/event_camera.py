@@ -9,6 +9,7 @@ little with every event: what an input of this project's event streams is. The n
 """
 
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,12 @@ def read(path: Path) -> event_sim.EventStream:
     try:
         with np.load(path) as file:
             t_us, x, y, brighter = (file[name] for name in ("t_us", "x", "y", "p"))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         print(f"{path} must be an .npz file with t_us, x, y and p, but is not: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    if not len(x):
+        print(f"{path} must hold events, but holds none", file=sys.stderr)
+        raise SystemExit(2)
     width, height = int(x.max()) + 1, int(y.max()) + 1
     block = (y.astype(np.int64) * BLOCKS[1] // height) * BLOCKS[0] + x.astype(np.int64) * BLOCKS[0] // width
     level, order = np.empty(len(block)), np.argsort(block, kind="stable")

@@ -126,7 +126,7 @@ def test_an_edited_export_is_refused_and_fails_its_self_test(tmp_path, capsys):
     (folder / "liquid.c").write_text(source)
     with pytest.raises(ExportError, match=r'"liquid\.h" is missing'):
         check_export(folder)
-    with pytest.raises(ExportError, match="folder must be an export"):
+    with pytest.raises(ValueError, match="folder must be an export"):
         check_export(tmp_path)
 
 

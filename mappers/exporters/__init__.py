@@ -103,12 +103,12 @@ def _check_folder(path: Path, overwrite: bool) -> None:
 def check_export(folder: str | os.PathLike[str]) -> ExportResult:
     """What an exported folder holds, where every file is what `export` wrote; what running it has left there does not count.
 
-    Raises ExportError: a folder that is no export, or the first file that was edited, is missing or does not belong.
+    Raises ExportError: the first file that was edited, is missing or does not belong; ValueError: a folder that is no export.
     """
     path = Path(folder).expanduser().resolve()
     files = _earlier_export(path)
     if files is None:
-        raise ExportError(f"folder must be an export, but {path} holds no {MARKER} of one; choose the folder that export wrote")
+        raise ValueError(f"folder must be an export, but {path} holds no {MARKER} of one; choose the folder that export wrote")
     for name, digest in files.items():
         if not (path / name).is_file():
             raise ExportError(f'an export must be complete, but "{name}" is missing from {path}; export again')
