@@ -62,10 +62,11 @@ def cell_timed(
     sigmoid: Any,
 ) -> Any:
     """The new memory c' where samples last differently long: the LSTM does not know how long, but a timespan of 0 leaves c."""
-    news = curve(tanh, round_shift(value * value_multiplier, value_shift) + value_bias, 32768, 7)
-    let_in = curve(sigmoid, round_shift(input_gate * input_gate_multiplier, input_gate_shift) + input_gate_bias, 32768, 7)
-    keep = curve(sigmoid, round_shift(forget_gate * forget_gate_multiplier, forget_gate_shift) + forget_gate_bias, 32768, 7)
-    return select(elapsed > 0, round_shift(state * keep, 14) + round_shift(news * let_in, product_shift), state)
+    after = cell(
+        state, value, input_gate, forget_gate, value_bias, input_gate_bias, forget_gate_bias, value_multiplier, input_gate_multiplier,
+        forget_gate_multiplier, value_shift, input_gate_shift, forget_gate_shift, product_shift, tanh, sigmoid,
+    )  # fmt: skip
+    return select(elapsed > 0, after, state)
 
 
 def output(
