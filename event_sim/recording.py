@@ -116,7 +116,7 @@ class Recording:
     clocked_synaptic_operations: what a clock-driven run of the same stream evaluates.
     error_bound: of the states, against the network's own solver run without quantum; error_bound_kind says where it comes from (see
     event_sim/bounds.py): "derived" (proved for this network and these input levels), "confirmed" (by a coarser run that was moved on its
-    way; no proof, but no error exceeded it on any of 1,000 random networks with weights and slopes up to 8 times ncps' ranges), "box"
+    way; no proof: of 998 runs of random networks with weights and slopes up to 8 times ncps' ranges one exceeded it, by 2 times), "box"
     (all states stay in a box, and nothing better is known: the network amplifies what is left unsent), "estimate" (to first order, for runs
     that were not confirmed: no bound), "rounding" or "none". error_estimate: what the largest error probably is.
     engine_reason: why `engine="auto"` chose the engine; "" where it was asked for.
