@@ -33,8 +33,7 @@ def run_fused_events(plan: SampledPlan, quantum: FloatArray, progress: bool, wat
     keep = plan.kept
     states, done, latest = np.empty((plan.samples + 1, len(keep.columns))), 0, Latest(keep, machine)
     states[0] = plan.start.state[keep.columns]
-    heard_by = fan_out(values)
-    look = looks(watch, lambda: int(machine.counts @ heard_by[: values.units]), plan.samples)
+    look = looks(watch, lambda: float(machine.progress[0]["spent"]), plan.samples)
     with interruptible() as stopped:
         for begin, done in pieces(plan.samples, progress, "simulating", stopped, look):
             here = slice(begin, done)
@@ -52,11 +51,11 @@ def run_fused_events(plan: SampledPlan, quantum: FloatArray, progress: bool, wat
         output_samples=output[1:],
         output_initial=output[0],
         final=replace(final, carried=machine.carried()),
-        events=ordered_events(events),
+        events=ordered_events(events, own=True),
         events_dropped=latest.dropped,
         event_counts=machine.counts,
         input_event_counts=plan.event_counts,
-        **_operations(heard_by, machine.counts, changes_of(held, plan.levels)[1]),
+        **_operations(fan_out(values), machine.counts, changes_of(held, plan.levels)[1]),
         clocked_synaptic_operations=clocked_operations(values, solver.unfolds, plan.samples),
         quantum=quantum,
         error_bound=np.inf,
@@ -103,7 +102,7 @@ def run_exact_events(plan: ContinuousPlan, quantum: FloatArray, progress: bool, 
         output_samples=output[1 : 1 + plan.samples],
         output_initial=output[0],
         final=replace(final, carried=machine.carried(to)),
-        events=ordered_events(events),
+        events=ordered_events(events, own=True),
         events_dropped=latest.dropped,
         event_counts=machine.counts,
         input_event_counts=plan.event_counts,

@@ -5,6 +5,7 @@ at the start and for a while (BUSY) after an input has changed. Three questions 
 open, and none of them looks at a wall clock, so that the same input always has the same answer:
 
 1. If neurons send at RATE of the most they can while they are busy, do events cost more than CERTAIN times the clock? Then the clock.
+   (An LTC under Fused runs in lanes then, which caps what events cost: ltc_ways.py.)
 2. The event-driven run begins. Once it has spent TRIAL of the clock's cost, what is left is foreseen from its rate while busy so far.
    Whenever that exceeds the whole clock's cost, the clock runs instead. Otherwise what was done is part of the run: asking costs nothing.
 3. Does the run keep the tolerance, or would a finer one that does cost more than the clock? Then the clock.
@@ -18,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from event_sim import tolerances
+from event_sim import ltc_ways, tolerances
 from event_sim.events import FloatArray
 from event_sim.plan import ContinuousPlan, SampledPlan
 from event_sim.recording import CurvedSegments, Recording
@@ -53,9 +54,9 @@ class Prices(NamedTuple):
 
 
 CACHED, LARGE = 3e4, 3e6
-CLOCK = Prices(500e3, 170.0, 500.0, 2.0, 4.0, 0.0, (0.6, 1.5))
+CLOCK = Prices(450e3, 50.0, 500.0, 2.0, 4.0, 0.0, (0.6, 1.5))
 CLOCK_EXACT = Prices(600e3, 170.0, 500.0, 2.0, 25.0, 0.0, (1.8, 3.0))
-EVENTS = Prices(700e3, 170.0, 500.0, 8.0, 0.1, 90.0, (4.3, 25.0), 1.5)
+EVENTS = Prices(700e3, 150.0, 500.0, 8.0, 0.1, 0.0, (4.3, 25.0), 1.5)
 EVENTS_EXACT = {
     1: Prices(900e3, 140.0, 500.0, 15.0, 0.0, 300.0, (20.0, 60.0), 1.25),
     2: Prices(900e3, 160.0, 500.0, 40.0, 0.0, 300.0, (55.0, 120.0), 1.25),
@@ -118,8 +119,8 @@ def _small(plan: tolerances.Plan) -> bool:
 
 
 class _Foreseen(NamedTuple):
-    """Nanoseconds: of a whole run on the clock, of an event-driven one without any event, of one operation with its part of an event, and
-    of neurons that are busy all the time; inputs (n + 1,): of all changes of inputs before the n-th.
+    """Nanoseconds: of a whole run on the clock, of an event-driven one without any event, of one operation that an engine tells, and of
+    neurons that are busy all the time, if RATE holds; inputs (n + 1,): of all changes of inputs before the n-th.
 
     companion: see Prices. shares (n,): where in the run (0 to 1) inputs change; window: for how much of it neurons are busy then.
     """
@@ -146,7 +147,7 @@ class _Foreseen(NamedTuple):
     @property
     def events(self) -> float:
         """Nanoseconds of an event-driven run and its companion, if RATE holds."""
-        return self.companion * (self.fixed + float(self.inputs[-1]) + RATE * self.busy * self.active(1.0))
+        return self.companion * (self.fixed + float(self.inputs[-1]) + self.busy * self.active(1.0))
 
 
 class _Watch:
@@ -156,7 +157,7 @@ class _Watch:
         self.foreseen = foreseen
         self.gave_up_at: float | None = None
 
-    def go_on(self, share: float, operations: int) -> bool:
+    def go_on(self, share: float, operations: float) -> bool:
         """Whether what is left of a run that did so many operations is worth while."""
         f = self.foreseen
         spent, inputs = operations * f.operation, f.of_inputs(share)
@@ -179,13 +180,18 @@ class _Watch:
 def _foreseen_ltc(plan: tolerances.Plan, order: int, tolerance: float) -> _Foreseen:
     wiring, units = ltc.wiring_of(plan.network), plan.network.units
     recurrent, sensory, busy = wiring.synapse_count + 2 * wiring.gap_count, wiring.sensory_synapse_count, 0.0
+    fan_out = recurrent / units or 1.0
     size, heard_by = recurrent + sensory, np.bincount(wiring.sensory_source, minlength=wiring.inputs)
     if isinstance(plan, SampledPlan):
         assert isinstance(plan.network.solver, Fused)
         first, channel, _ = plan.changes()
         prices, clock, moments = EVENTS, CLOCK, plan.samples
         steps = float(plan.samples * plan.network.solver.unfolds)
-        evaluations, busy = steps * recurrent + int(np.count_nonzero(np.diff(first))) * sensory, steps * recurrent
+        evaluations = steps * recurrent + int(np.count_nonzero(np.diff(first))) * sensory
+        way = ltc_ways.prices_of(ltc.effective(plan.network))
+        busy = RATE * (recurrent + units * way.event)  # and what is done together costs little more
+        busy, operation = steps * min(busy, np.inf if np.isinf(way.to_lanes) else way.everything), price_of(prices, size)
+        heard_by = 0 * heard_by  # what an engine tells to have spent holds its inputs
         shares, window = np.repeat(np.arange(plan.samples), np.diff(first)) / max(plan.samples, 1), BUSY / max(plan.samples, 1)
     else:
         prices, clock, moments = EVENTS_EXACT[order], CLOCK_EXACT, len(plan.record_s)
@@ -195,9 +201,9 @@ def _foreseen_ltc(plan: tolerances.Plan, order: int, tolerance: float) -> _Fores
         shares, window = (plan.time_s - plan.start_s) / length_s, BUSY * plan.network.time_unit_s / length_s
         if order == 2:
             quantum = tolerance * tolerances.FIRST_QUANTUM[2]
-            busy = length_s / plan.network.time_unit_s * SECOND_ORDER[0] * float(np.sqrt(SECOND_ORDER[1] / quantum)) * recurrent
-    fan_out = recurrent / units or 1.0
-    operation, of_inputs = price_of(prices, size) + prices.event / fan_out, heard_by[channel] * price_of(prices, size)
+            busy = RATE * length_s / plan.network.time_unit_s * SECOND_ORDER[0] * float(np.sqrt(SECOND_ORDER[1] / quantum)) * recurrent
+        operation = price_of(prices, size) + prices.event / fan_out
+    of_inputs = heard_by[channel] * price_of(prices, size)
     fixed, on_clock = (
         p.setup + p.synapse * size + p.sample * moments + units * (p.record * moments + p.step * steps) for p in (prices, clock)
     )
@@ -249,7 +255,7 @@ def _foreseen_cfc(plan: tolerances.Plan) -> _Foreseen:
         clock=on_clock + moments * products * clock,
         fixed=fixed,
         operation=events,
-        busy=moments * products * events,
+        busy=RATE * moments * products * events,
         inputs=np.asarray(np.arange(len(channel) + 1) * (hearing * events), dtype=np.float64),
         shares=np.repeat(np.arange(moments), np.diff(first_change)) / max(moments, 1),
         window=BUSY / max(moments, 1),

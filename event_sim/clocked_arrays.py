@@ -14,7 +14,6 @@ from liquid_neuro.cells import ltc
 if TYPE_CHECKING:
     from event_sim.kernels.ltc_clocked import Couplings, Membranes, Rows
 
-LOG2_E = 1.4426950408889634
 LONG = 16.0  # time constants in an interval from which on its steps grow with the distance from its start
 SLICE_ROWS = 3  # what adding up the lanes of a slice costs, in rows
 
@@ -68,7 +67,8 @@ def _cost(target: IntArray, most: int) -> int:
 def _packed(
     source: IntArray, target: IntArray, w: FloatArray, sigma: FloatArray, mu: FloatArray, erev: FloatArray, slots: int, most: float
 ) -> Rows:
-    """Synapses dealt to lanes: the k-th synapse of a lane stands in the k-th row of its slice. Empty places have weight 0."""
+    """Synapses dealt to lanes in their order: the k-th of a lane stands in the k-th row of its slice. Empty places have weight 0."""
+    from event_sim.kernels import dealing
     from event_sim.kernels.lanes import LANES
     from event_sim.kernels.ltc_clocked import Rows
 
@@ -77,24 +77,15 @@ def _packed(
     slot, size = np.append(slot, np.zeros(missing, dtype=np.int64)), np.append(size, np.zeros(missing, dtype=np.int64))
     longest = size.reshape(-1, LANES).max(axis=1, initial=0)
     first = np.concatenate([[0], np.cumsum(longest + longest % 2)]).astype(np.int64)
-    order = np.lexsort((source, target))
-    # Lanes take their synapses in the order of (slot, lane), as the sorted synapses come.
-    by_slot = np.argsort(slot, kind="stable")
-    lane = np.repeat(by_slot, size[by_slot])
-    step = np.arange(len(lane)) - np.repeat(np.cumsum(size[by_slot]) - size[by_slot], size[by_slot])
-    row, place = first[lane // LANES] + step, lane % LANES
-    heard = np.full((int(first[-1]), LANES), -1, dtype=np.int32)
+    filled = np.flatnonzero(size)
+    lanes = filled[np.argsort(slot[filled], kind="stable")]
+    begin = np.searchsorted(slot[lanes], np.arange(slots))
+    heard, shared = np.full((int(first[-1]), LANES), -1, dtype=np.int32), np.empty(len(first) - 1, dtype=np.int64)
     numbers = records_of(int(first[-1]) * 4 * LANES, np.float64).reshape(int(first[-1]), 4, LANES)
-    heard[row, place] = source[order]
-    # Empty places listen where the others of their row do, so that rows of one source need no gathering.
-    heard = np.where(heard >= 0, heard, heard.max(axis=1, initial=0, keepdims=True))
-    alike = np.concatenate([[0], np.cumsum((heard == heard[:, :1]).all(axis=1))])
-    shared = alike[first[1:]] - alike[first[:-1]] == np.diff(first)
-    slope = sigma[order] * LOG2_E
-    for number, column in enumerate((-slope, slope * mu[order], w[order], w[order] * erev[order])):
-        numbers[row, number, place] = column
-    sizes = slot.astype(np.int64), (size + size % 2).astype(np.int64)
-    return Rows(first, heard.reshape(-1), numbers.reshape(-1), *sizes, shared.astype(np.int64))
+    columns = (source.astype(np.int32), target, w, sigma, mu, erev)
+    dealing.deal(*columns, first, size, begin, lanes, np.zeros(len(size), dtype=np.int64), heard, numbers)
+    dealing.listen_alike(first, heard, shared)
+    return Rows(first, heard.reshape(-1), numbers.reshape(-1), slot.astype(np.int64), (size + size % 2).astype(np.int64), shared)
 
 
 def couplings_of(values: ltc.LTCValues, units: IntArray) -> Couplings:

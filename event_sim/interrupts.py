@@ -11,7 +11,7 @@ from typing import Any
 
 from event_sim.plan import chunks
 
-Watch = Callable[[float, int], bool]  # (share of the run done, synaptic operations so far) -> whether to go on
+Watch = Callable[[float, float], bool]  # (share of the run done, synaptic operations so far) -> whether to go on
 FIRST_PIECE = 64  # steps before the first look at the clock
 LOOKS = 32
 PIECE_S = 0.1  # a piece that takes longer is followed by a shorter one
@@ -80,8 +80,8 @@ def _next_look(done: int, total: int) -> int:
     return min(1 << done.bit_length(), (done // stride + 1) * stride)
 
 
-def looks(watch: Watch | None, operations: Callable[[], int], total: int) -> Callable[[int], bool] | None:
-    """What `pieces` asks for a watch over a run of so many steps; operations: how many there were so far, those of inputs excepted."""
+def looks(watch: Watch | None, operations: Callable[[], float], total: int) -> Callable[[int], bool] | None:
+    """What `pieces` asks for a watch over a run of so many steps; operations: what it cost so far, in synaptic operations."""
     if watch is None:
         return None
     return lambda done: watch(done / total, operations())

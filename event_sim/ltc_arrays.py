@@ -173,7 +173,7 @@ class Log:
     """Rows written by a kernel, in an array that doubles when it is full, because nobody knows their number before."""
 
     def __init__(self, kind: npt.DTypeLike, size: int) -> None:
-        self.array: npt.NDArray[Any] = np.empty(max(size, 1 << 16), dtype=kind)  # memory is taken when rows are written
+        self.array: npt.NDArray[Any] = np.empty(max(size, 1 << 20), dtype=kind)  # memory is taken when rows are written
 
     def reserve(self, used: int, more: int) -> npt.NDArray[Any]:
         """The array, with room for `more` rows behind the `used` ones."""

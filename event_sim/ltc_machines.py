@@ -9,6 +9,7 @@ import numpy as np
 from event_sim.carried import Carried, Table
 from event_sim.events import FloatArray, IntArray
 from event_sim.ltc_arrays import Log, algebraic_levels, check_range, neurons_of, records_of, synapses_of
+from event_sim.ltc_ways import InLanes, Together, first_way, prices_of
 from event_sim.plan import Start, effective_changes
 from event_sim.recording import EVENT_TYPE, ordered_events
 from event_sim.under_way import UnderWay, taken_up
@@ -44,6 +45,9 @@ class FusedMachine:
         if carried is not None:
             self.levels, sent = carried.arrays["levels"].copy(), carried.arrays["neurons"]["sent"]
         self.synapses = synapses_of(self.values, SYNAPSE, _sent(self.values, sent, self.levels))
+        self.prices = prices_of(self.values)
+        self.together: Together | None = None
+        self.lanes: InLanes | None = None
         self.under_way = UnderWay(self.synapses, 0, self.progress)
         self.all, block = np.arange(network.units), kernel.BLOCK + int(np.diff(self.synapses.first).max(initial=0))
         units = np.empty(network.units, dtype=np.int64), np.empty(network.units, dtype=np.int64), np.zeros(network.units, dtype=np.uint8)
@@ -54,6 +58,7 @@ class FusedMachine:
         self.under_way.recall(past, 0.0, _sent(self.values, sent, self.levels))
         self.neurons = neurons_of(kernel.NEURON, self.values, start.state, quantum, self.synapses, self.values.epsilon)
         self.neurons["target"], self.neurons["ratio"], self.neurons["due"] = start.state, 1.0, kernel.NEVER
+        self.progress["way"] = first_way(self.prices, self.unfolds, network.units)
 
     def _restore(self, arrays: Any, quantum: FloatArray) -> None:
         self.progress[:], self.head[:] = arrays["progress"], arrays["head"]
@@ -103,17 +108,40 @@ class FusedMachine:
 
     def _samples(self, begin: int, end: int, restart: bool, samples: Table, changes: Table, kept: IntArray, states: FloatArray) -> None:
         from event_sim.kernels import ltc_fused as kernel
+        from event_sim.kernels.ways import LOOP
 
-        most = self.unfolds * len(self.state)
+        most = self.unfolds * len(self.state) + 1
         senders = len(np.unique(self.synapses.lines["source"]))
         while begin < end:
             room = self.log.reserve(int(self.progress[0]["events"]), most)
+            if self.progress[0]["way"] != LOOP:
+                begin = self._other_way(begin, end, samples, changes, kept, states, room)
+                continue
             self.under_way.reserve((self.unfolds + 1) * senders)
             begin = kernel.run_fused(
-                begin, end, self.unfolds, restart, self.neurons, *self.synapses, self.under_way.messages, self.under_way.newest,
-                self.under_way.heap, self.under_way.place, samples, changes, self.head, kept, self.progress, states, room, self.counts,
-                *self.scratch,
+                begin, end, self.unfolds, restart, senders, self.prices, self.neurons, *self.synapses, self.under_way.messages,
+                self.under_way.newest, self.under_way.heap, self.under_way.place, samples, changes, self.head, kept, self.progress, states,
+                room, self.counts, *self.scratch,
             )  # fmt: skip
+
+    def _other_way(self, begin: int, end: int, samples: Table, changes: Table, kept: IntArray, states: FloatArray, room: Table) -> int:
+        """As the loop (kernels/ways.py), while that is cheaper; returns the first sample that was not run."""
+        from event_sim.kernels import synapses, ways
+
+        given, run = (samples, changes, kept, self.progress, states, room, self.counts), self.progress[0]
+        if run["way"] == ways.TOGETHER:
+            if self.together is None:
+                self.together = Together(self.values, self.prices, self.synapses, self.scratch[-2:])
+            return self.together.run(begin, end, self.unfolds, self.neurons, *given)
+        self.lanes = InLanes(self.values, self.prices) if self.lanes is None else self.lanes
+        before = changes[: samples[begin]["first_change"]]
+        levels = self.levels * self.values.input_w + self.values.input_b
+        levels[before["channel"]] = before["level"]  # NumPy assigns in order: the last one wins
+        begin = self.lanes.run(begin, end, self.unfolds, self.neurons, levels, *given)
+        if run["way"] != ways.LANES:
+            sent = np.concatenate([self.neurons["sent"], levels])
+            synapses.open_gates(self.synapses.first[:-1], self.synapses.at_once, self.synapses.synapses, sent)
+        return begin
 
     def values_now(self) -> FloatArray:
         """(units,) at the end of the last sample."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from event_sim.carried import Carried
 from event_sim.events import EventStream, FloatArray, IntArray
-from liquid_neuro.checks import freeze_arrays
+from liquid_neuro.checks import as_numbers, freeze_arrays
 
 if TYPE_CHECKING:
     from event_sim.chip_activity import ChipActivity
@@ -114,11 +114,11 @@ class Recording:
     neuron_synaptic_operations: events times fan-out in the neuron graph (`synaptic_operations` is the same).
     stored_synaptic_operations: all synapses that were evaluated, sensory ones included; on a chip with its gates.
     clocked_synaptic_operations: what a clock-driven run of the same stream evaluates.
-    error_bound: of the states, against the network's own solver run without quantum; error_bound_kind says where it comes from (see
-    event_sim/bounds.py): "derived" (proved for this network and these input levels), "confirmed" (by a coarser run that was moved on its
-    way; no proof: of 998 runs of random networks with weights and slopes up to 8 times ncps' ranges one exceeded it, by 2 times), "box"
-    (all states stay in a box, and nothing better is known: the network amplifies what is left unsent), "estimate" (to first order, for runs
-    that were not confirmed: no bound), "rounding" or "none". error_estimate: what the largest error probably is.
+    error_bound: of the states at the recorded times, against the network's own solver run without quantum; error_bound_kind says where it
+    comes from (see event_sim/bounds.py): "derived" (proved for this network and these input levels, at all times), "measured" (the largest
+    difference to the clock-driven run plus that run's own bound), "confirmed" (by coarser runs that were moved on their way: evidence, no
+    proof), "box" (all states stay in a box, and nothing better is known: the network amplifies what is left unsent), "estimate" (to first
+    order, for runs with nothing beside them: no bound), "rounding" or "none". error_estimate: what the largest error probably is.
     engine_reason: why `engine="auto"` chose the engine; "" where it was asked for.
     state_units: the units whose states `state` holds, column by column, where `record` chose some; else empty: all of them.
     events_dropped: how many events `most_events` left out, the earliest ones; event_counts counts them. An event-driven run of the exact
@@ -183,7 +183,7 @@ class Recording:
         Solver exact: the value itself. Sampled networks: y as read at the end of the last sample that ended by then (1e-9 of the run's
         length tolerated), before that the initial output. Times outside the run raise ValueError.
         """
-        times = np.atleast_1d(np.asarray(time_s, dtype=np.float64))
+        times = np.atleast_1d(as_numbers("`time_s`", time_s))
         start, end = float(self.state_times_s[0]), float(self.state_times_s[-1])
         slack = 1e-9 * max(end - start, abs(end))
         if not ((times >= start - slack) & (times <= end + slack)).all():
@@ -205,10 +205,17 @@ def event_table(time_s: FloatArray, unit: IntArray, value: FloatArray) -> npt.ND
     return ordered_events(table)
 
 
-def ordered_events(table: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
-    """A read-only copy of an event table, ordered by (time, unit); a unit's own order at one time is kept."""
-    later, same = table["time_s"][1:] > table["time_s"][:-1], table["time_s"][1:] == table["time_s"][:-1]
-    in_order = bool((later | (same & (table["unit"][1:] >= table["unit"][:-1]))).all())
-    result = table.copy() if in_order else table[np.lexsort((table["unit"], table["time_s"]))]
+def ordered_events(table: npt.NDArray[np.void], own: bool = False) -> npt.NDArray[np.void]:
+    """A read-only copy of an event table, ordered by (time, unit); a unit's own order at one time is kept.
+
+    own: nobody else will write to the memory of the table, which therefore is not copied where most of that memory is in use.
+    """
+    from event_sim.kernels.order import in_order
+
+    whole = table.base if isinstance(table.base, np.ndarray) else table
+    if not in_order(table):
+        result = table[np.lexsort((table["unit"], table["time_s"]))]
+    else:
+        result = table.view() if own and 2 * len(table) > len(whole) else table.copy()
     result.setflags(write=False)
     return result

@@ -167,5 +167,6 @@ def run_cfc(begin: int, end: int, before: float, refresh: int, inputs: int, stag
                             event.time_s, event.unit, event.value = sample.time_s, unit, value
                             progress[0] += 1
                             counts[unit] += 1
-        states[number + 1, :] = state
+        for unit in range(len(state)):
+            states[number + 1, unit] = state[unit]
     return end

@@ -153,6 +153,31 @@ def scale(context: Any, numbers: Any, shifted: Any) -> Any:
 
 
 @intrinsic
+def apart(context: Any, numbers: Any, others: Any, least: Any) -> Any:
+    """1.0 where numbers differ from the others, and by at least so much; 0.0 elsewhere."""
+
+    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        difference = builder.fsub(arguments[0], arguments[1])
+        up = builder.fcmp_ordered(">=", difference, arguments[2])
+        down = builder.fcmp_ordered(">=", builder.fneg(difference), arguments[2])
+        moved = builder.and_(builder.fcmp_ordered("!=", arguments[0], arguments[1]), builder.or_(up, down))
+        return builder.uitofp(moved, _FLOATS)
+
+    return lanes(lanes, lanes, lanes), generate
+
+
+@intrinsic
+def bits(context: Any, numbers: Any) -> Any:
+    """An integer with a bit for each lane, the first one lowest: whether its number is positive."""
+
+    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        positive = builder.fcmp_ordered(">", arguments[0], _spread(builder, ir.Constant(ir.DoubleType(), 0.0)))
+        return builder.zext(builder.bitcast(positive, ir.IntType(LANES)), ir.IntType(64))
+
+    return types.int64(lanes), generate
+
+
+@intrinsic
 def where_positive(context: Any, test: Any, numbers: Any, otherwise: Any) -> Any:
     """`numbers` where the test is positive, `otherwise` where it is not."""
 

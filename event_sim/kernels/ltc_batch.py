@@ -90,4 +90,5 @@ def run_fused_batch(first: int, last: int, unfolds: int, value: Any, levels: Any
             if m.unit[slot] >= 0:
                 store(states[sample + 1], m.unit[slot] * LANES, load(value, here + slot * LANES))
     if here > 0:
-        value[: slots * LANES] = value[slots * LANES :]
+        for place in range(slots * LANES):
+            value[place] = value[slots * LANES + place]

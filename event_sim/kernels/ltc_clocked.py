@@ -115,8 +115,8 @@ def coupled(couplings: Any, part: int, value: Any, shift: int, driven: Any) -> A
 def all_sums(rows: Any, level: Any, base: Any, base_driven: Any, conductance: Any, driven: Any, partial: Any) -> None:
     """Per slot: conductance = base + the sum over its synapses, driven likewise. A slot may own several lanes. partial: (16,) work."""
     slot = rows.slot
-    conductance[:] = base
-    driven[:] = base_driven
+    for here in range(len(base)):  # one by one, here and in other kernels: to compile an assignment to a slice takes a second
+        conductance[here], driven[here] = base[here], base_driven[here]
     for part in range(len(rows.first) - 1):
         sums = slice_sums(rows, part, level, 0, broadcast(0.0), broadcast(0.0))
         store(partial, 0, sums[0])
@@ -166,7 +166,8 @@ def run_fused_clock(first: int, last: int, value: Any, levels: Any, membranes: A
             if unit[slot] >= 0:
                 states[interval + 1, unit[slot]] = value[here + slot]
     if here > 0:
-        value[:slots] = value[slots:]
+        for slot in range(slots):
+            value[slot] = value[slots + slot]
 
 
 @inner

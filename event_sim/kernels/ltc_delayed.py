@@ -135,8 +135,10 @@ def run_fused_delayed(first: int, last: int, unfolds: int, cells: Any, recurrent
                 denominator = cells.capacity[unit] + step * conductance
                 numerator = cells.capacity[unit] * value[unit] + step * driven
                 after[unit] = numerator / denominator if denominator > 0.0 else value[unit]
-            value[:] = after
-        states[sample + 1] = value
+            for unit in range(units):
+                value[unit] = after[unit]
+        for unit in range(units):
+            states[sample + 1, unit] = value[unit]
 
 
 @inner
@@ -180,7 +182,8 @@ def run_midpoint_delayed(first: int, last: int, course: int, outputs: int, sweep
     units = len(value)
     middle = np.empty(units)
     for interval in range(first, last):
-        sensory.last[:] = input_rows[interval]
+        for group in range(len(sensory.last)):
+            sensory.last[group] = input_rows[interval, group]
         hold(cells, sensory, levels)
         row, length = begins[interval], step[interval]
         follow(cells, recurrent, times, row - 1, times[row], ring, value, sweeps)

@@ -22,6 +22,7 @@ from event_sim.kernels.jit import bare, compiled
 from event_sim.kernels.lines import hear, post
 from event_sim.kernels.prefetch import AHEAD, NEAR, ask_for
 from event_sim.kernels.synapses import add, argument, drive, opened
+from event_sim.kernels.ways import LOOP, choose, loop_price, together_price
 
 RING = 256  # grid times per turn of the calendar; a power of two
 FEW = 64  # events of one grid time that are sorted by unit one by one
@@ -40,9 +41,10 @@ NEURON = np.dtype(
 SAMPLE = np.dtype([("step", np.float64), ("start_s", np.float64), ("step_s", np.float64), ("first_change", np.int64)])
 CHANGE = np.dtype([("channel", np.int64), ("level", np.float64)])
 EVENT = np.dtype([("time_s", np.float64), ("unit", np.int64), ("value", np.float64)])
-# What a run carries from call to call: grid time, events written, last change, free messages; step of the last sample, time of the next.
-_CARRIED = ("now", "events", "mark", "free", "room")
-PROGRESS = np.dtype([(name, np.int64) for name in _CARRIED] + [("step", np.float64), ("clock", np.float64)])
+# What a run carries from call to call: grid time, events written, last change, free messages, the way (ways.py); step of the last sample,
+# time of the next; in synaptic operations, what was spent and what the ways before and behind this one would have saved lately.
+_CARRIED = ("now", "events", "mark", "free", "room", "way")
+PROGRESS = np.dtype([(name, np.int64) for name in _CARRIED] + [(name, np.float64) for name in ("step", "clock", "spent", "less", "more")])
 SLACK = 1e-6  # decimal multiples of a sub-step are not binary ones
 
 
@@ -195,6 +197,15 @@ def deliver(neurons: Any, synapses: Any, places: Any, gates: Any, reached: int, 
 
 
 @bare
+def deliver_block(least: int, neurons: Any, synapses: Any, places: Any, gates: Any, reached: int, now: int, mark: int, touched: Any,
+                  count: int) -> Any:  # fmt: skip
+    """Deliver to the noted synapses if there are at least so many; returns how many neurons and how many synapses are noted now."""
+    if reached < least:
+        return count, reached
+    return deliver(neurons, synapses, places, gates, reached, now, mark, touched, count), 0
+
+
+@bare
 def couple(neurons: Any, gaps: Any, first: int, last: int, jump: float, now: int, mark: int, touched: Any, count: int) -> int:
     """Gap junctions first .. last - 1 hear that their source's value jumped."""
     for index in range(first, last):
@@ -241,23 +252,21 @@ def look_at_all(head: Any, neurons: Any, now: int, mark: int, touched: Any) -> N
 
 
 @partial(compiled, bare=True)
-def run_fused(begin: int, end: int, unfolds: int, restart: bool, neurons: Any, first: Any, at_once: Any, synapses: Any, first_gap: Any,
-              gaps: Any, first_line: Any, lines: Any, messages: Any, newest: Any, heap: Any, place: Any, samples: Any, changes: Any,
-              head: Any, kept: Any, progress: Any, states: Any, events: Any, counts: Any, touched: Any, firing: Any, flags: Any,
-              places: Any, gates: Any) -> int:  # fmt: skip
-    """Run samples begin..end-1; returns the first sample that was not run (there was no room left for its events or messages).
+def run_fused(begin: int, end: int, unfolds: int, restart: bool, senders: int, prices: Any, neurons: Any, first: Any, at_once: Any,
+              synapses: Any, first_gap: Any, gaps: Any, first_line: Any, lines: Any, messages: Any, newest: Any, heap: Any, place: Any,
+              samples: Any, changes: Any, head: Any, kept: Any, progress: Any, states: Any, events: Any, counts: Any, touched: Any,
+              firing: Any, flags: Any, places: Any, gates: Any) -> int:  # fmt: skip
+    """Run samples begin..end-1; returns the first sample that was not run: there was no room left for its events or messages, or from there
+    on another way is cheaper.
 
-    restart: look at every neuron at the beginning. samples: one more than there are, for the end of the changes. heap: of the lines.
-    head: (RING,) calendar. progress: one record. states: (K + 1, kept), row k + 1 is written by sample k, with the values of the neurons
-    `kept`. events: room for events. counts: (units,) events of each neuron. touched, firing: room for every unit; flags: zeros for every
-    unit, left as such; places, gates: room for a block of synapses and all of one source.
+    restart: look at every neuron at the beginning. senders: how many sources have lines. samples: one more than there are, for the end of
+    the changes. heap: of the lines. head: (RING,) calendar. progress: one record. states: (K + 1, kept), row k + 1 is written by sample k,
+    with the values of the neurons `kept`. events: room for events. counts: (units,) events of each neuron. touched, firing: room for every
+    unit; flags: zeros for every unit, left as such; places, gates: room for a block of synapses and all of one source.
     """
     units = len(neurons)
     run = progress[0]
     now, written, mark = run.now, run.events, run.mark
-    senders = 0
-    for source in range(len(first_line) - 1):
-        senders += 1 if first_line[source + 1] > first_line[source] else 0
     for number in range(begin, end):
         sample = samples[number]
         step = sample.step
@@ -265,7 +274,7 @@ def run_fused(begin: int, end: int, unfolds: int, restart: bool, neurons: Any, f
             end = number
             break
         mark += 1
-        count = 0
+        count, heard, met, before = 0, 0, 0, written
         if step != run.step or restart:  # courses depend on the step: all neurons are looked at
             restart, run.step = False, step
             look_at_all(head, neurons, now, mark, touched)
@@ -273,17 +282,16 @@ def run_fused(begin: int, end: int, unfolds: int, restart: bool, neurons: Any, f
         reached = 0
         for index in range(sample.first_change, samples[number + 1].first_change):
             source, level = units + changes[index].channel, changes[index].level
+            heard += at_once[source] - first[source]
             reached = collect(first[source], at_once[source], synapses, level, places, gates, reached)
             post(run, messages, newest, first_line, lines, heap, place, 0, source, run.clock, level, 0.0)
-            if reached >= BLOCK:
-                count, reached = deliver(neurons, synapses, places, gates, reached, now, mark, touched, count), 0
-        count = deliver(neurons, synapses, places, gates, reached, now, mark, touched, count)
+            count, reached = deliver_block(BLOCK, neurons, synapses, places, gates, reached, now, mark, touched, count)
+        count, reached = deliver_block(0, neurons, synapses, places, gates, reached, now, mark, touched, count)
         for sub_step in range(unfolds if step > 0.0 else 1):
             clock = run.clock + sub_step * step
             fired = take(head, neurons, now, firing, flags)
             for index in range(fired):
                 count = touch(neurons, firing[index], now, mark, touched, count)
-            reached = 0
             for index in range(fired):
                 unit = firing[index]
                 neuron = neurons[unit]
@@ -294,18 +302,19 @@ def run_fused(begin: int, end: int, unfolds: int, restart: bool, neurons: Any, f
                     event.time_s, event.unit, event.value = sample.start_s + sub_step * sample.step_s, unit, value
                     written += 1
                     counts[unit] += 1
+                    heard += at_once[unit] - first[unit] + first_gap[unit + 1] - first_gap[unit]
                     reached = collect(first[unit], at_once[unit], synapses, value, places, gates, reached)
                     count = couple(neurons, gaps, first_gap[unit], first_gap[unit + 1], jump, now, mark, touched, count)
                     post(run, messages, newest, first_line, lines, heap, place, 0, unit, clock, value, 0.0)
-                    if reached >= BLOCK:
-                        count, reached = deliver(neurons, synapses, places, gates, reached, now, mark, touched, count), 0
+                    count, reached = deliver_block(BLOCK, neurons, synapses, places, gates, reached, now, mark, touched, count)
             while len(lines) > 0 and heap[0].due <= clock + SLACK * step:
                 line = lines[heap[0].entry]
+                heard += line.last - line.first
                 catch_up(run, messages, newest, lines, heap, place, heap[0].entry, clock + SLACK * step)
                 reached = collect(line.first, line.last, synapses, line.level, places, gates, reached)
-                if reached >= BLOCK:
-                    count, reached = deliver(neurons, synapses, places, gates, reached, now, mark, touched, count), 0
-            count = deliver(neurons, synapses, places, gates, reached, now, mark, touched, count)
+                count, reached = deliver_block(BLOCK, neurons, synapses, places, gates, reached, now, mark, touched, count)
+            count, reached = deliver_block(0, neurons, synapses, places, gates, reached, now, mark, touched, count)
+            met += count
             if step > 0.0:
                 for index in range(count):
                     settle(head, neurons, touched[index], now, step)
@@ -314,5 +323,11 @@ def run_fused(begin: int, end: int, unfolds: int, restart: bool, neurons: Any, f
                 now += 1
         run.clock += unfolds * step
         write_states(neurons, kept, now, states, number + 1)
+        sub_steps, sent = unfolds if step > 0.0 else 1, written - before
+        here, more = loop_price(prices, len(kept), sent, heard, met), together_price(prices, sub_steps, sent, heard)
+        choose(run, here, np.inf, more, np.inf, prices.to_together)
+        if run.way != LOOP:
+            end = number + 1
+            break
     run.now, run.events, run.mark = now, written, mark
     return end
