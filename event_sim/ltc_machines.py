@@ -58,7 +58,7 @@ class FusedMachine:
         self.under_way.recall(past, 0.0, _sent(self.values, sent, self.levels))
         self.neurons = neurons_of(kernel.NEURON, self.values, start.state, quantum, self.synapses, self.values.epsilon)
         self.neurons["target"], self.neurons["ratio"], self.neurons["due"] = start.state, 1.0, kernel.NEVER
-        self.progress["way"] = first_way(self.prices, self.unfolds, network.units)
+        self.progress["way"] = first_way(self.prices)
 
     def _restore(self, arrays: Any, quantum: FloatArray) -> None:
         self.progress[:], self.head[:] = arrays["progress"], arrays["head"]

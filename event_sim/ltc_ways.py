@@ -19,7 +19,7 @@ from liquid_neuro.cells.ltc import LTCValues
 EVENT = 3.0  # beside its synapses
 TOUCH = 6.0  # a neuron whose course changes
 SAMPLE, STATE = 50.0, 1.25  # a sample, and each state that is written at its end
-STEP, NEURON, HEARD = 3.0, 0.22, 1.4  # together: a sub-step, one of a neuron, a synapse that hears a message
+STEP, NEURON, HEARD = 3.0, 0.2, 1.15  # together: a sub-step, one of a neuron, a synapse that hears a message
 LANE_STEP, EVALUATION, SLOT = 6.0, 0.18, 0.9  # in lanes: a sub-step, a synapse in it, a neuron
 CALL = 5_000.0  # of another kernel
 BEGIN, MAKE = 50_000.0, 6.0  # lanes, and a synapse's place in them
@@ -51,12 +51,11 @@ def prices_of(values: LTCValues) -> Any:
     )
 
 
-def first_way(prices: Any, unfolds: int, units: int) -> int:
-    """On which way to begin: without the loop, where even at rest it costs as much as to move all neurons together."""
+def first_way(prices: Any) -> int:
+    """On which way to begin: together, because most neurons move at first."""
     from event_sim.kernels import ways
 
-    at_rest = prices.sample + prices.state * units
-    return ways.TOGETHER if np.isfinite(prices.to_together) and prices.neurons * unfolds <= at_rest else ways.LOOP
+    return ways.TOGETHER if np.isfinite(prices.to_together) else ways.LOOP
 
 
 class Together:
@@ -67,7 +66,7 @@ class Together:
         from event_sim.kernels.lanes import LANES
 
         size, self.prices, self.synapses, self.scratch = values.units + -values.units % LANES, prices, synapses, scratch
-        self.neurons = kernel.Neurons._make([*np.zeros((8, size)), np.empty(values.units, dtype=np.int64)])
+        self.neurons = kernel.Neurons._make([*np.zeros((10, size)), np.empty(values.units, dtype=np.int64)])
 
     def run(self, begin: int, end: int, unfolds: int, neurons: Table, samples: Table, changes: Table, kept: IntArray, progress: Table,
             states: FloatArray, events: Table, counts: IntArray) -> int:  # fmt: skip

@@ -22,7 +22,8 @@ Floats = npt.NDArray[np.float64]
 
 
 class Neurons(NamedTuple):
-    """The fields of the event loop's neurons, each in an array of its own, filled up to whole lanes; firing: (units,) who sends next."""
+    """The fields of the event loop's neurons, each in an array of its own, filled up to whole lanes; what a sub-step adds to their sums;
+    firing: (units,) who sends next."""
 
     value: Floats
     sent: Floats
@@ -32,6 +33,8 @@ class Neurons(NamedTuple):
     conductance_carry: Floats
     driven: Floats
     driven_carry: Floats
+    conductance_change: Floats
+    driven_change: Floats
     firing: npt.NDArray[np.int64]
 
 
@@ -57,27 +60,35 @@ def put_back(n: Any, neurons: Any, now: int) -> None:
 
 
 @bare
-def add_to(sums: Any, carries: Any, unit: int, change: float) -> None:
-    """Add a change to a sum; its carry keeps what rounding loses (as kernels.synapses.add)."""
-    before = sums[unit]
-    after = before + change
-    part = after - before
-    carries[unit] += (before - (after - part)) + (change - part)
-    sums[unit] = after
-
-
-@bare
 def deliver(n: Any, synapses: Any, places: Any, gates: Any, reached: int) -> int:
-    """Bring the new conductances of all noted synapses into their targets' sums; returns how many are noted now: none."""
+    """Bring the new conductances of all noted synapses into the changes of their targets; returns how many are noted now: none."""
     opened(gates, reached)
     for index in range(reached):
         synapse = synapses[places[index]]
         new = synapse.weight * gates[index]
         change = new - synapse.now
-        add_to(n.conductance, n.conductance_carry, synapse.target, change)
-        add_to(n.driven, n.driven_carry, synapse.target, change * synapse.erev)
+        n.conductance_change[synapse.target] += change
+        n.driven_change[synapse.target] += change * synapse.erev
         synapse.now = new
     return 0
+
+
+@bare
+def add_changes(n: Any) -> None:
+    """Bring the changes of a sub-step into the sums; the carries keep what rounding loses (Knuth, as kernels.synapses.add)."""
+    zero = broadcast(0.0)
+    for at in range(0, len(n.value), LANES):
+        change, driven_change = load(n.conductance_change, at), load(n.driven_change, at)
+        before, driven_before = load(n.conductance, at), load(n.driven, at)
+        after, driven_after = before + change, driven_before + driven_change
+        part, driven_part = after - before, driven_after - driven_before
+        store(n.conductance_carry, at, load(n.conductance_carry, at) + ((before - (after - part)) + (change - part)))
+        lost = (driven_before - (driven_after - driven_part)) + (driven_change - driven_part)
+        store(n.driven_carry, at, load(n.driven_carry, at) + lost)
+        store(n.conductance, at, after)
+        store(n.driven, at, driven_after)
+        store(n.conductance_change, at, zero)
+        store(n.driven_change, at, zero)
 
 
 @bare
@@ -123,7 +134,7 @@ def run_together(begin: int, end: int, unfolds: int, prices: Any, neurons: Any, 
         sample = samples[number]
         if written + unfolds * units > len(events):
             break
-        step, before, reached, heard, met = sample.step, written, 0, 0, 0
+        step, before, reached, heard, met, earlier = sample.step, written, 0, 0, 0, 0
         for index in range(sample.first_change, samples[number + 1].first_change):
             source = units + changes[index].channel
             heard += at_once[source] - first[source]
@@ -131,7 +142,6 @@ def run_together(begin: int, end: int, unfolds: int, prices: Any, neurons: Any, 
             if reached >= BLOCK:
                 reached = deliver(n, synapses, places, gates, reached)
         for sub_step in range(unfolds if step > 0.0 else 1):
-            earlier = heard
             for index in range(fired):
                 unit = n.firing[index]
                 value, jump = n.value[unit], n.value[unit] - n.sent[unit]
@@ -143,11 +153,14 @@ def run_together(begin: int, end: int, unfolds: int, prices: Any, neurons: Any, 
                 heard += at_once[unit] - first[unit] + first_gap[unit + 1] - first_gap[unit]
                 reached = collect(first[unit], at_once[unit], synapses, value, places, gates, reached)
                 for gap in range(first_gap[unit], first_gap[unit + 1]):
-                    add_to(n.driven, n.driven_carry, gaps[gap].target, gaps[gap].weight * jump)
+                    n.driven_change[gaps[gap].target] += gaps[gap].weight * jump
                 if reached >= BLOCK:
                     reached = deliver(n, synapses, places, gates, reached)
             reached, fired = deliver(n, synapses, places, gates, reached), 0
             met += min(heard - earlier, units)
+            if heard > earlier:
+                add_changes(n)
+                earlier = heard
             if step > 0.0:
                 fired = step_all(n, step)
                 now += 1
