@@ -54,9 +54,9 @@ class Prices(NamedTuple):
 
 
 CACHED, LARGE = 3e4, 3e6
-CLOCK = Prices(450e3, 50.0, 500.0, 2.0, 4.0, 0.0, (0.6, 1.5))
+CLOCK = Prices(450e3, 50.0, 100.0, 2.0, 4.0, 0.0, (0.6, 1.5))
 CLOCK_EXACT = Prices(600e3, 170.0, 500.0, 2.0, 25.0, 0.0, (1.8, 3.0))
-EVENTS = Prices(700e3, 150.0, 500.0, 8.0, 0.1, 0.0, (4.3, 25.0), 1.5)
+EVENTS = Prices(700e3, 150.0, 100.0, 1.0, 0.9, 0.0, (4.3, 25.0), 1.5)
 EVENTS_EXACT = {
     1: Prices(900e3, 140.0, 500.0, 15.0, 0.0, 300.0, (20.0, 60.0), 1.25),
     2: Prices(900e3, 160.0, 500.0, 40.0, 0.0, 300.0, (55.0, 120.0), 1.25),
@@ -184,7 +184,7 @@ def _foreseen_ltc(plan: tolerances.Plan, order: int, tolerance: float) -> _Fores
     size, heard_by = recurrent + sensory, np.bincount(wiring.sensory_source, minlength=wiring.inputs)
     if isinstance(plan, SampledPlan):
         assert isinstance(plan.network.solver, Fused)
-        first, channel, _ = plan.changes()
+        first, channel, _ = plan.changes
         prices, clock, moments = EVENTS, CLOCK, plan.samples
         steps = float(plan.samples * plan.network.solver.unfolds)
         evaluations = steps * recurrent + int(np.count_nonzero(np.diff(first))) * sensory
@@ -246,7 +246,7 @@ def _foreseen_cfc(plan: tolerances.Plan) -> _Foreseen:
     of_memory = sum(array.size for name, array in weights.items() if name.startswith("lstm."))
     first_stage = "layer_0." if plan.network.wiring is not None else "backbone.0." if "backbone.0.weight" in weights else ""
     hearing = sum(len(array) for name, array in stages.items() if name.startswith(first_stage))
-    products, moments, first_change, channel = sum(array.size for array in stages.values()), plan.samples, *plan.changes()[:2]
+    products, moments, first_change, channel = sum(array.size for array in stages.values()), plan.samples, *plan.changes[:2]
     events, clock = price_of(CFC_EVENTS, products), price_of(CFC_CLOCK, products)
     fixed, on_clock = (
         p.setup + moments * (p.sample + plan.network.units * (p.record + p.step) + of_memory * clock) for p in (CFC_EVENTS, CFC_CLOCK)

@@ -101,7 +101,7 @@ def _clock(plan: SampledPlan, values: ltc.LTCValues, states: FloatArray) -> tupl
     slots = slots_of(values, LANES)
     recurrent, sensory = rows_of(values, slots)
     couplings, membranes = couplings_of(values, slots), membranes_of(values, slots, values.epsilon, outputs=0)
-    first, channel, level = plan.changes()
+    first, channel, level = plan.changes
     steps = np.full(plan.samples, solver.unfolds)
     level = level * values.input_w[channel] + values.input_b[channel]
     intervals = kernel.Intervals(steps, plan.timespans / solver.unfolds, plan.boundaries_s[:-1].copy(), first, channel, level)

@@ -66,7 +66,7 @@ class Together:
         from event_sim.kernels.lanes import LANES
 
         size, self.prices, self.synapses, self.scratch = values.units + -values.units % LANES, prices, synapses, scratch
-        self.neurons = kernel.Neurons._make([*np.zeros((10, size)), np.empty(values.units, dtype=np.int64)])
+        self.neurons = kernel.Neurons._make([*np.zeros((12, size)), np.empty(values.units, dtype=np.int64)])
 
     def run(self, begin: int, end: int, unfolds: int, neurons: Table, samples: Table, changes: Table, kept: IntArray, progress: Table,
             states: FloatArray, events: Table, counts: IntArray) -> int:  # fmt: skip

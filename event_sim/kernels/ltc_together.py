@@ -15,6 +15,7 @@ import numpy.typing as npt
 from event_sim.kernels.jit import bare, compiled
 from event_sim.kernels.lanes import LANES, apart, bits, broadcast, divide_positive, load, store
 from event_sim.kernels.ltc_fused import BLOCK, advance, collect
+from event_sim.kernels.prefetch import AHEAD, NEAR, prefetch
 from event_sim.kernels.synapses import opened
 from event_sim.kernels.ways import ANEW, TOGETHER, choose, lanes_price, loop_price, together_price
 
@@ -23,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 
 class Neurons(NamedTuple):
     """The fields of the event loop's neurons, each in an array of its own, filled up to whole lanes; what a sub-step adds to their sums;
-    firing: (units,) who sends next."""
+    where they come to rest, and what is left of the way there after a sample; firing: (units,) who sends next."""
 
     value: Floats
     sent: Floats
@@ -35,6 +36,8 @@ class Neurons(NamedTuple):
     driven_carry: Floats
     conductance_change: Floats
     driven_change: Floats
+    target: Floats
+    decay: Floats
     firing: npt.NDArray[np.int64]
 
 
@@ -63,7 +66,12 @@ def put_back(n: Any, neurons: Any, now: int) -> None:
 def deliver(n: Any, synapses: Any, places: Any, gates: Any, reached: int) -> int:
     """Bring the new conductances of all noted synapses into the changes of their targets; returns how many are noted now: none."""
     opened(gates, reached)
+    far = len(n.value) > NEAR
     for index in range(reached):
+        if far and index + AHEAD < reached:
+            target = synapses[places[index + AHEAD]].target
+            prefetch(n.conductance_change, target, 0)  # type: ignore[call-arg]
+            prefetch(n.driven_change, target, 0)  # type: ignore[call-arg]
         synapse = synapses[places[index]]
         new = synapse.weight * gates[index]
         change = new - synapse.now
@@ -117,6 +125,38 @@ def step_all(n: Any, length: float) -> int:
     return fired
 
 
+@bare
+def rests(n: Any, length: float, unfolds: int) -> bool:
+    """Whether nobody will send while nobody hears anything: where all neurons come to rest within their quantum of what they last sent.
+
+    Sets targets, and decays over a sample of sub-steps of this length.
+    """
+    step, one = broadcast(length), broadcast(1.0)
+    for at in range(0, len(n.value), LANES):
+        conductance = load(n.conductance, at) + load(n.conductance_carry, at)
+        driven, inertia = load(n.driven, at) + load(n.driven_carry, at), load(n.capacity, at)
+        target = divide_positive(driven, conductance, load(n.value, at))
+        if bits(apart(target, load(n.sent, at), load(n.quantum, at))) != 0:
+            return False
+        base, decay, exponent = divide_positive(inertia, inertia + step * conductance, one), one, unfolds
+        while exponent > 0:
+            if exponent & 1:
+                decay = decay * base
+            base = base * base
+            exponent >>= 1
+        store(n.target, at, target)
+        store(n.decay, at, decay)
+    return True
+
+
+@bare
+def relax_all(n: Any) -> None:
+    """Move all neurons through a sample on their way to rest."""
+    for at in range(0, len(n.value), LANES):
+        target = load(n.target, at)
+        store(n.value, at, target + (load(n.value, at) - target) * load(n.decay, at))
+
+
 @partial(compiled, bare=True)
 def run_together(begin: int, end: int, unfolds: int, prices: Any, neurons: Any, n: Any, first: Any, at_once: Any, synapses: Any,
                 first_gap: Any, gaps: Any, samples: Any, changes: Any, kept: Any, progress: Any, states: Any, events: Any, counts: Any,
@@ -127,6 +167,7 @@ def run_together(begin: int, end: int, unfolds: int, prices: Any, neurons: Any, 
     """
     run, units, fired = progress[0], len(neurons), 0
     now, written, number = run.now, run.events, begin
+    resting = -1.0  # the length of the sub-steps for which all neurons are known to rest
     take_up(n, neurons, now)
     for at in range(0, len(n.value), LANES):
         fired = list_moved(n, at, load(n.value, at), fired)
@@ -141,7 +182,14 @@ def run_together(begin: int, end: int, unfolds: int, prices: Any, neurons: Any, 
             reached = collect(first[source], at_once[source], synapses, changes[index].level, places, gates, reached)
             if reached >= BLOCK:
                 reached = deliver(n, synapses, places, gates, reached)
-        for sub_step in range(unfolds if step > 0.0 else 1):
+        sub_steps = unfolds if step > 0.0 else 1
+        if heard + fired == 0 and step > 0.0 and (step == resting or rests(n, step, unfolds)):
+            resting, sub_steps = step, 0
+            relax_all(n)
+            now += unfolds
+        elif heard + fired > 0:
+            resting = -1.0
+        for sub_step in range(sub_steps):
             for index in range(fired):
                 unit = n.firing[index]
                 value, jump = n.value[unit], n.value[unit] - n.sent[unit]
@@ -167,9 +215,9 @@ def run_together(begin: int, end: int, unfolds: int, prices: Any, neurons: Any, 
         run.clock += unfolds * step
         for column in range(len(kept)):
             states[number + 1, column] = n.value[kept[column]]
-        sub_steps, sent = unfolds if step > 0.0 else 1, written - before
-        everything = lanes_price(prices, sub_steps, samples[number + 1].first_change > sample.first_change)
-        here, less = together_price(prices, sub_steps, sent, heard), loop_price(prices, len(kept), sent, heard, met)
+        sent = written - before
+        everything = lanes_price(prices, max(sub_steps, 1), samples[number + 1].first_change > sample.first_change)
+        here, less = together_price(prices, max(sub_steps, 1), sent, heard), loop_price(prices, len(kept), sent, heard, met)
         choose(run, here, less, everything, prices.to_loop, prices.to_lanes)
         number += 1
     put_back(n, neurons, now)
