@@ -11,6 +11,7 @@ from liquid_neuro.dynamics import trajectory
 from liquid_neuro.network import Interface, LiquidNetwork
 from liquid_neuro.quantized_network import QuantizedNetwork
 from liquid_neuro.tasks import Task
+from liquid_neuro.timespans import check_timespans
 
 BLOCK = 256  # windows per call: keeps memory small for long data sets
 
@@ -48,8 +49,9 @@ def evaluate(task: Task, network: LiquidNetwork | QuantizedNetwork, split: str =
         raise ValueError(
             f"`network` must have the task's {len(task.channels)} inputs ({', '.join(task.channels)}), but has {floats.inputs}"
         )
-    blocks = [windows.x[first : first + BLOCK] for first in range(0, len(windows.x), BLOCK)]
-    outputs = np.concatenate([outputs_of(network, block) for block in blocks])
+    blocks = [slice(first, first + BLOCK) for first in range(0, len(windows.x), BLOCK)]
+    spans = windows.timespans
+    outputs = np.concatenate([outputs_of(network, windows.x[rows], None if spans is None else spans[rows]) for rows in blocks])
     interface = floats.interface if floats.interface.decision else task.interface
     labels = np.asarray(windows.y, dtype=np.float64)
     right = right_decisions(outputs, labels, interface)
@@ -59,17 +61,22 @@ def evaluate(task: Task, network: LiquidNetwork | QuantizedNetwork, split: str =
     return Scores(task.name, split, float("nan") if right is None else float(right.mean()), per_window, error, outputs)
 
 
-def outputs_of(network: LiquidNetwork | QuantizedNetwork, x: FloatArray) -> FloatArray:
-    """y (windows, time, outputs) of windows x (windows, time, inputs), each from state 0."""
+def outputs_of(network: LiquidNetwork | QuantizedNetwork, x: FloatArray, timespans: FloatArray | None = None) -> FloatArray:
+    """y (windows, time, outputs) of windows x (windows, time, inputs), each from state 0.
+
+    timespans: (windows, time) in model units; None for 1 each.
+    """
     if isinstance(network, LiquidNetwork):
-        return trajectory(network, x).y
+        return trajectory(network, x, timespans).y
+    if timespans is not None:
+        check_timespans(network, timespans)
     if network.kind == "akida":
         from event_sim import frames
 
-        return frames.frame_samples(network, x)
+        return frames.frame_samples(network, x, timespans)
     from event_sim import fixed
 
-    return fixed.run_samples(network, x)
+    return fixed.run_samples(network, x, timespans)
 
 
 def right_decisions(outputs: FloatArray, labels: FloatArray, interface: Interface) -> FloatArray | None:

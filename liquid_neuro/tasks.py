@@ -11,11 +11,11 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ OCCUPANCY_SOURCE = (
     "Candanedo, Feldheim, Energy and Buildings 112, 28-39 (2016); UCI Machine Learning Repository no. 357, CC BY 4.0. "
     "Protocol: Hasani et al., Liquid Time-constant Networks, AAAI 2021."
 )
+# Hasani et al. (see above), the table of accuracies on this task.
 PUBLISHED_OCCUPANCY_ACCURACY = {"LTC": 0.9463, "CT-RNN": 0.9454, "LSTM": 0.9318, "CT-GRU": 0.9144, "Neural ODE": 0.9015}
 
 BoolArray = npt.NDArray[np.bool_]
@@ -38,21 +39,40 @@ class Split:
     """Windows: x (windows, time, inputs) as a network sees them, y (windows, time) the labels.
 
     weights: (time,) of mean 1, how much each step of a window counts in training; None for all alike. Accuracies count all steps alike.
+    timespans: (windows, time) in model units, how long each sample lasts (its label is that of the sample's end); None for 1 each.
     """
 
     x: FloatArray
     y: FloatArray
     weights: FloatArray | None = None
+    timespans: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        if self.timespans is None:
+            return
+        if np.shape(self.timespans) != np.shape(self.x)[:2] or not (np.isfinite(self.timespans) & (self.timespans >= 0)).all():
+            shape = np.shape(self.x)[:2]
+            raise ValueError(
+                f"timespans must be finite, at least 0 and of the shape {shape}, but are not (shape {np.shape(self.timespans)})"
+            )
 
     def __len__(self) -> int:
         return len(self.x)
 
 
-class Stream(NamedTuple):
-    """One recording in time order: x (time, inputs) as a network sees it, y (time,) the labels."""
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """One recording in time order: x (time, inputs) as a network sees it, y (time,) the labels; timespans (time,) as in Split.
+
+    It unpacks to (x, y).
+    """
 
     x: FloatArray
     y: FloatArray
+    timespans: FloatArray | None = None
+
+    def __iter__(self) -> Iterator[FloatArray]:
+        return iter((self.x, self.y))
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,10 +149,12 @@ def from_csv(
     window: int = 16,
     test_stride: int = 8,
     seed: int = 893429,
+    duration: str | None = None,
 ) -> Task:
-    """A binary task from CSV files with a header row, regularly sampled and in time order, under the protocol of `occupancy`.
+    """A binary task from CSV files with a header row, in time order, under the protocol of `occupancy`.
 
-    channels: the columns that are inputs; label: the column that holds 0 or 1. A model time unit is one sample.
+    channels: the columns that are inputs; label: the column that holds 0 or 1. A model time unit is one sample of sample_s seconds.
+    duration: the column that tells how many seconds each row lasts, where that differs; None for files that are regularly sampled.
     Raises ValueError with file, row and column for anything that cannot be read.
     """
     if not tests:
@@ -142,17 +164,20 @@ def from_csv(
     tables = []
     for path in (training, *tests):
         with open(path, newline="", encoding="utf-8-sig") as file:
-            tables.append(_read_table(file, tuple(channels), label, str(path)))
+            tables.append(_read_table(file, tuple(channels), label, str(path), duration, sample_s))
     name = Path(training).stem
     units = ("",) * len(channels)
     return _windowed_task(name, tables[0], tables[1:], tuple(channels), units, sample_s, str(training), window, test_stride, seed)
 
 
-def _read_table(lines: Iterable[str], channels: tuple[str, ...], label: str, place: str) -> Stream:
+def _read_table(
+    lines: Iterable[str], channels: tuple[str, ...], label: str, place: str, duration: str | None = None, sample_s: float = 1.0
+) -> Stream:
     """The named columns as numbers. A header one shorter than its rows lacks the name of a leading row-number column (as R writes)."""
     rows = csv.reader(lines)
     header = [name.strip() for name in next(rows, [])]
-    for name in (*channels, label):
+    names = (*channels, label) if duration is None else (*channels, duration, label)
+    for name in names:
         if name not in header:
             raise ValueError(f'{place} must have a column "{name}", but has {", ".join(header) or "no header"}')
     values = []
@@ -162,11 +187,13 @@ def _read_table(lines: Iterable[str], channels: tuple[str, ...], label: str, pla
         number, shift = rows.line_num, len(row) - len(header)
         if shift not in (0, 1):
             raise ValueError(f"{place}, row {number} must have {len(header)} columns, but has {len(row)}")
-        values.append([_number(row[header.index(name) + shift], place, number, name) for name in (*channels, label)])
+        values.append([_number(row[header.index(name) + shift], place, number, name) for name in names])
         if values[-1][-1] not in (0.0, 1.0):
             raise ValueError(f'{place}, row {number}, column "{label}" must be 0 or 1, but is {values[-1][-1]:g}')
-    table = np.array(values, dtype=np.float64).reshape(len(values), len(channels) + 1)
-    return Stream(table[:, :-1], table[:, -1])
+        if duration is not None and values[-1][-2] < 0:
+            raise ValueError(f'{place}, row {number}, column "{duration}" must be at least 0 seconds, but is {values[-1][-2]:g}')
+    table = np.array(values, dtype=np.float64).reshape(len(values), len(names))
+    return Stream(table[:, : len(channels)], table[:, -1], None if duration is None else table[:, -2] / sample_s)
 
 
 def _number(text: str, place: str, row: int, column: str) -> float:
@@ -200,7 +227,7 @@ def _windowed_task(
     short = [len(table.y) for table in tests if len(table.y) <= window]
     if short:
         raise ValueError(f"a test file must have more than {window} rows, but has {short[0]}")
-    standardised = [Stream(_frozen((table.x - mean) / scale), _frozen(table.y)) for table in (training, *tests)]
+    standardised = [Stream(_frozen((table.x - mean) / scale), _frozen(table.y), _frozen(table.timespans)) for table in (training, *tests)]
     windows = _windows(standardised[0], window, 1)
     order = np.random.RandomState(seed).permutation(len(windows))  # the protocol's own draw
     first = len(windows) // 10
@@ -220,9 +247,9 @@ def _windowed_task(
         interface=interface,
         time_unit_s=sample_s,
         sample_s=sample_s,
-        train=Split(_frozen(windows.x[order[first:]]), _frozen(windows.y[order[first:]])),
-        validation=Split(_frozen(windows.x[order[:first]]), _frozen(windows.y[order[:first]])),
-        test=Split(_frozen(np.concatenate([part.x for part in test])), _frozen(np.concatenate([part.y for part in test]))),
+        train=_chosen(windows, order[first:]),
+        validation=_chosen(windows, order[:first]),
+        test=_chosen(_together(test), slice(None)),
         streams=tuple(standardised[1:]),
         training_streams=(standardised[0],),
         metric="accuracy",
@@ -234,10 +261,29 @@ def _windows(stream: Stream, window: int, stride: int) -> Split:
     """All windows that start at 0, stride, 2·stride, … below length - window (the protocol leaves out the last possible start)."""
     starts = np.arange(0, len(stream.y) - window, stride)
     rows = starts[:, None] + np.arange(window)
-    return Split(stream.x[rows], stream.y[rows])
+    return Split(stream.x[rows], stream.y[rows], timespans=None if stream.timespans is None else stream.timespans[rows])
 
 
-def _frozen(array: FloatArray) -> FloatArray:
+def _together(parts: Sequence[Split]) -> Split:
+    """The windows of several splits, all with timespans or all without."""
+    spans = [part.timespans for part in parts if part.timespans is not None]
+    x, y = np.concatenate([part.x for part in parts]), np.concatenate([part.y for part in parts])
+    return Split(x, y, timespans=np.concatenate(spans) if spans else None)
+
+
+def _chosen(split: Split, rows: Any) -> Split:
+    """Some windows, read-only."""
+    spans = None if split.timespans is None else split.timespans[rows]
+    return Split(_frozen(split.x[rows]), _frozen(split.y[rows]), timespans=_frozen(spans))
+
+
+@overload
+def _frozen(array: FloatArray) -> FloatArray: ...
+@overload
+def _frozen(array: FloatArray | None) -> FloatArray | None: ...
+def _frozen(array: FloatArray | None) -> FloatArray | None:
+    if array is None:
+        return None
     copy = np.ascontiguousarray(array, dtype=np.float64)
     copy.setflags(write=False)
     return copy

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from event_sim import EventStream, evaluate, simulate
+from event_sim.interrupts import whole
 from hardware_profiles import HardwareProfile
 from liquid_neuro.dynamics import integrate
 from liquid_neuro.network import LiquidNetwork
@@ -142,6 +143,8 @@ class _Search:
     """Where a search stands: the best network so far, and everything that was measured."""
 
     def __init__(self, task: Task, network: LiquidNetwork, profile: HardwareProfile, budget: Budget, bits: Any, progress: bool) -> None:
+        if task.train.timespans is not None or any(stream.timespans is not None for stream in task.training_streams):
+            raise ValueError(f"{task.name} must be sampled regularly to be co-designed, but has timespans; use fit(..., through=quantized)")
         self.task, self.profile, self.budget, self.progress = task, profile, budget, progress
         self.network = replace(network, interface=task.interface, time_unit_s=task.time_unit_s)
         self.training = [_events(stream, task) for stream in task.training_streams]
@@ -304,7 +307,7 @@ def _events(stream: Stream, task: Task) -> EventStream:
 
 def _on_streams(quantized: QuantizedNetwork, events: list[EventStream], streams: tuple[Stream, ...], task: Task) -> tuple[float, float]:
     """(messages per sample of all compartments, accuracy) with the state carried."""
-    recordings = simulate(quantized, events)
+    recordings = whole(simulate(quantized, events), len(events))
     samples = sum(len(stream.y) for stream in streams)
     spikes = sum(recording.activity.total_spikes for recording in recordings if recording.activity is not None)
     right = [_right(recording.output_samples, stream.y, task) for recording, stream in zip(recordings, streams)]

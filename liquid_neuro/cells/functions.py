@@ -25,13 +25,6 @@ def softplus(x: npt.ArrayLike) -> FloatArray:
     return result
 
 
-def inverse_softplus(y: npt.ArrayLike) -> FloatArray:
-    """The x with softplus(x) = y, for y > 0."""
-    values = np.asarray(y, dtype=np.float64)
-    result: FloatArray = values + np.log(-np.expm1(-values))
-    return result
-
-
 def lecun_tanh(x: npt.ArrayLike) -> FloatArray:
     """1.7159 tanh(0.666 x): ncps' constants (LeCun's own are 2/3)."""
     result: FloatArray = 1.7159 * np.tanh(0.666 * np.asarray(x, dtype=np.float64))

@@ -76,7 +76,7 @@ def round_straight_through(value: Any) -> Any:
 
 
 def akida_forward(through: QuantizedNetwork) -> Forward:
-    """The forward function of `through`'s formats for the parameters of its float network, with a timespan of 1 per sample.
+    """The forward function of `through`'s formats for the parameters of its float network.
 
     It sends no deltas, so its message count is the number of codes that enter the chip's dense layers per sample, smoothed: how far the
     codes are from 0, in units of the largest code.
@@ -84,10 +84,10 @@ def akida_forward(through: QuantizedNetwork) -> Forward:
     formats: HeadFormats = through.formats
     programs = {name: with_primitives(program.function, PRIMITIVES) for name, program in cfc_heads.HEAD_PROGRAMS.items()}
 
-    def function(parameters: Arrays, constants: Any, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def function(parameters: Arrays, constants: Any, x: jax.Array, timespans: jax.Array | None = None) -> tuple[jax.Array, jax.Array]:
         values = cfc_heads_build.dense_values(through.network, parameters)
         integers = cfc_heads.integer_parameters(values, formats, jnp, round_straight_through)
-        outputs, messages = _run(through, formats, programs, integers, x)
+        outputs, messages = _run(through, formats, programs, integers, x, timespans)
         return _outputs(through, formats, programs, parameters, outputs), messages
 
     return Forward(key=f"akida {_digest(through)}", double=True, function=function)
@@ -105,25 +105,27 @@ def _digest(through: QuantizedNetwork) -> str:
 
 
 def _run(
-    through: QuantizedNetwork, formats: HeadFormats, programs: dict[str, Callable[..., Any]], integers: Any, x: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+    through: QuantizedNetwork, formats: HeadFormats, programs: dict[str, Callable[..., Any]], integers: Any, x: jax.Array,
+    timespans: jax.Array | None,
+) -> tuple[jax.Array, jax.Array]:  # fmt: skip
     encode = programs["cfc_heads.encode"]
     layers = [_Layer(through, layer.name, formats, programs) for layer in formats.layers]
     word = jnp.clip(jnp.floor(x / formats.input_word.lsb + 0.5), formats.input_word.lowest, formats.input_word.highest)
     codes = encode(0.0, word, *_constants(through.population("input.code")))
+    spans = jnp.floor(jnp.broadcast_to(1.0 if timespans is None else timespans, x.shape[:2]) / cfc_heads.TIMESPAN.lsb + 0.5)
     words = [jnp.zeros((x.shape[0], layer.units), x.dtype) for layer in layers]
     start = (words, [layer.encode(value) for layer, value in zip(layers, words)])
 
-    def sample(carry: Any, below: jax.Array) -> Any:
-        words, codes = list(carry[0]), list(carry[1])
+    def sample(carry: Any, row: tuple[jax.Array, jax.Array]) -> Any:
+        (below, span), words, codes = row, list(carry[0]), list(carry[1])
         moved = jnp.mean(jnp.sum(below, axis=1))
         for number, (layer, dense) in enumerate(zip(layers, integers)):
             moved = moved + jnp.mean(jnp.sum(codes[number], axis=1)) + (jnp.mean(jnp.sum(below, axis=1)) if number else 0.0)
-            words[number] = layer.step(dense, jnp.concatenate([below, codes[number]], axis=1), words[number])
+            words[number] = layer.step(dense, jnp.concatenate([below, codes[number]], axis=1), words[number], span)
             below = codes[number] = layer.encode(words[number])
         return (words, codes), (words[-1], moved)
 
-    _, (outputs, moved) = jax.lax.scan(sample, start, jnp.swapaxes(codes, 0, 1))
+    _, (outputs, moved) = jax.lax.scan(sample, start, (jnp.swapaxes(codes, 0, 1), spans.T[..., None]))
     return jnp.swapaxes(outputs, 0, 1), jnp.mean(moved) / formats.input.highest
 
 
@@ -167,13 +169,13 @@ class _Layer:
         result: jax.Array = self.programs["cfc_heads.encode"](0.0, words, *self.code)
         return result
 
-    def step(self, integers: Any, codes: jax.Array, words: jax.Array) -> jax.Array:
-        """The new state words (batch, units) from the layer's input codes and the old words."""
+    def step(self, integers: Any, codes: jax.Array, words: jax.Array, span: jax.Array) -> jax.Array:
+        """The new state words (batch, units) from the layer's input codes, the old words and those of the elapsed time (batch, 1)."""
         heads = {}
         for name, (weight, threshold) in integers.items():
             heads[name] = self.programs["cfc_heads.head"](0.0, codes @ weight.T, threshold, *self.dense[name])
             if name.startswith("backbone"):
                 codes = heads[name]
-        new = self.gate(words, *(heads[name] for name in HEADS), float(1 << cfc_heads.TIMESPAN.fraction_bits), self.base, *self.tables)
+        new = self.gate(words, *(heads[name] for name in HEADS), span, self.base, *self.tables)
         word = self.formats.state_word
         return jnp.clip(new, word.lowest, word.highest)

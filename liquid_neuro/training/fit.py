@@ -14,6 +14,7 @@ import numpy.typing as npt
 from liquid_neuro.network import FloatArray, LiquidNetwork, LTCSettings
 from liquid_neuro.quantized_network import QuantizedNetwork
 from liquid_neuro.tasks import Task
+from liquid_neuro.timespans import check_timespans
 from liquid_neuro.training import steps as compiled
 from liquid_neuro.training.forward import Forward, precision
 from liquid_neuro.training.forwards import forward_of
@@ -87,7 +88,9 @@ def fit(
     lasso: channels that tell little are left out, which holds better on another day), plus spike_weight times the smooth number of messages
     per sample where it trains `through` a quantised network (or by population: {"input": …, "neuron": …, "gate": …, "backbone": …}).
     weight_decay: of Adam, on weight matrices (a CfC's) alone.
-    through: train through its integer forward: formats and thresholds are kept, float parameters move by straight-through gradients.
+    A task whose splits carry timespans is trained in irregular time: each sample lasts its own.
+    through: train through its integer forward: formats and thresholds are kept, float parameters move by straight-through gradients. Its
+    integers must know the task's timespans.
     threshold_range: each step draws a factor from 1 / threshold_range to 1 for the send thresholds, so that the network bears lower ones.
     schedule: "cosine" (from learning_rate to 0), "one-cycle" (up for 30 % of the steps, then down) or "constant".
     patience: stop after so many evaluations without a better snapshot; 0 never. Deterministic for a seed on one machine.
@@ -96,6 +99,7 @@ def fit(
     weights, price = (spike_weight, 1.0) if isinstance(spike_weight, Mapping) else (None, spike_weight)
     course = _Course(batch_size, evaluate_every, patience, seed, price, threshold_range, progress)
     _check(task, network, steps, schedule, course)
+    _check_time(task, through)
     _check_weights(learning_rate, gain, patience, spike_weight, through is not None)
     started = time.perf_counter()
     network = replace(network, interface=task.interface, time_unit_s=task.time_unit_s)
@@ -124,6 +128,15 @@ def _check(task: Task, network: LiquidNetwork, steps: int, schedule: str, course
         raise ValueError(f"threshold_range must be at least 1, but is {course.threshold_range}")
     if schedule not in compiled.SCHEDULES:
         raise ValueError(f"schedule must be one of {', '.join(compiled.SCHEDULES)}, but is {schedule!r}")
+
+
+def _check_time(task: Task, through: QuantizedNetwork | None) -> None:
+    spans = {name: task.split(name).timespans for name in ("train", "validation", "test")}
+    for name, given in spans.items():
+        if (given is None) != (spans["train"] is None):
+            raise ValueError(f"timespans must be given for all splits of {task.name} or for none, but {name} differs from train")
+        if given is not None and through is not None:
+            check_timespans(through, given)
 
 
 def _check_weights(learning_rate: float, gain: float, patience: int, spike_weight: float | Mapping[str, float], through: bool) -> None:
@@ -184,12 +197,13 @@ def _chunks(task: Task, forward: Forward, steps: int, course: _Course) -> Any:
     rows = _batches(rng, len(task.train), steps, course.batch_size)
     factors = np.exp(-np.log(course.threshold_range) * rng.random(steps))
     x, y = jnp.asarray(task.train.x, forward.dtype), jnp.asarray(task.train.y, forward.dtype)
+    timespans = None if task.train.timespans is None else jnp.asarray(task.train.timespans, forward.dtype)
     weight = jnp.asarray(course.spike_weight, forward.dtype)
     for first in range(0, steps, course.evaluate_every):
         count = min(course.evaluate_every, steps - first)
         spare = [(0, course.evaluate_every - count)]
         chunk = np.pad(rows[first : first + count], [*spare, (0, 0)]), np.pad(factors[first : first + count], spare)
-        yield first, count, Batch(x, y, jnp.asarray(chunk[0]), jnp.asarray(chunk[1], forward.dtype), weight)
+        yield first, count, Batch(x, y, timespans, jnp.asarray(chunk[0]), jnp.asarray(chunk[1], forward.dtype), weight)
 
 
 def _batches(rng: np.random.Generator, windows: int, steps: int, batch_size: int) -> npt.NDArray[np.int32]:

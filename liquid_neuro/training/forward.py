@@ -22,15 +22,15 @@ class Forward:
     """A differentiable network.
 
     key: forwards with equal keys compute the same function; compiled code is shared between them.
-    function(parameters, constants, x) -> (y, messages): parameters the network's raw parameters by name, constants the arrays below,
-    x (batch, time, inputs); y (batch, time, outputs), and messages a smooth stand-in for the number of messages sent per sample (weighted
-    by population), 0 where nothing is sent.
+    function(parameters, constants, x, timespans) -> (y, messages): parameters the network's raw parameters by name, constants the arrays
+    below, x (batch, time, inputs), timespans (batch, time) in model units or None for 1 each; y (batch, time, outputs), and messages a
+    smooth stand-in for the number of messages sent per sample (weighted by population), 0 where nothing is sent.
     double: whether it needs float64 (integers up to 2^53 are exact there).
     constants: arrays that may change between fits without a new compilation (thresholds, scales).
     """
 
     key: str
-    function: Callable[[Arrays, Any, jax.Array], tuple[jax.Array, jax.Array]] = field(compare=False)
+    function: Callable[[Arrays, Any, jax.Array, jax.Array | None], tuple[jax.Array, jax.Array]] = field(compare=False)
     double: bool = False
     constants: Mapping[str, Any] = field(default_factory=dict, compare=False)
 

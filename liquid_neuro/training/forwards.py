@@ -38,8 +38,8 @@ def forward_of(network: LiquidNetwork, through: QuantizedNetwork | None, weights
 def float_forward(network: LiquidNetwork) -> Forward:
     """The float32 twin; it sends no messages."""
 
-    def function(parameters: Arrays, constants: Any, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        y, _ = dynamics_jax.integrate(network, parameters, x)
+    def function(parameters: Arrays, constants: Any, x: jax.Array, timespans: jax.Array | None = None) -> tuple[jax.Array, jax.Array]:
+        y, _ = dynamics_jax.integrate(network, parameters, x, timespans)
         return y, jnp.zeros((), x.dtype)
 
     return Forward(key=f"float {structure_key(network)}", function=function)

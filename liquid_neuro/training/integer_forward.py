@@ -42,7 +42,8 @@ class SendRule:
 def integer_forward(through: QuantizedNetwork, weights: Mapping[str, float] | None = None) -> Forward:
     """The forward function of a quantised network's formats for other parameters of its float network.
 
-    weights: how much a message of each population ("input", "neuron", "gate", "backbone") counts: those left out 0; without weights all 1.
+    weights: how much a message of each population ("input", "neuron", "gate", "backbone", "memory") counts: those left out 0; without
+    weights all 1.
     Thresholds and weights are constants: changing them compiles nothing.
     """
     formats = through.formats
@@ -56,8 +57,8 @@ def integer_forward(through: QuantizedNetwork, weights: Mapping[str, float] | No
         constants[name] = float(getattr(formats, name))
         constants[f"{name}_weight"] = float(weights[name.removesuffix("_threshold")])
 
-    def function(parameters: Arrays, constants: Any, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        y, messages = run(through, parameters, constants, x)
+    def function(parameters: Arrays, constants: Any, x: jax.Array, timespans: jax.Array | None = None) -> tuple[jax.Array, jax.Array]:
+        y, messages = run(through, parameters, constants, x, timespans)
         counted = messages[int(SETTLED * x.shape[1]) :]
         return y, jnp.mean(counted)
 
@@ -142,7 +143,7 @@ def _ltc_values(network: LiquidNetwork, parameters: Arrays) -> SimpleNamespace:
     used["gap_w"] = jnp.tile(used.get("gap_w", jnp.zeros(0)), 2)
     sizes = {"input": network.inputs, "output": network.outputs}
     maps = {f"{end}_{part}": jnp.full(size, float(part == "w")) for end, size in sizes.items() for part in "wb"}
-    return SimpleNamespace(**{**wires, **maps, **used})
+    return SimpleNamespace(**{**wires, **maps, **used, "lstm": _lstm_values(network, parameters)})
 
 
 def _ltc(network: LiquidNetwork, parameters: Arrays, formats: Any, batch: int) -> tuple[Any, Sample]:
@@ -153,8 +154,7 @@ def _ltc(network: LiquidNetwork, parameters: Arrays, formats: Any, batch: int) -
     sizes["sensory_source"] = network.inputs
     matrices = {id(getattr(values, name)): one_hot(getattr(values, name), size, jnp.float64) for name, size in sizes.items()}
     names = [field.name for field in fields(ltc_direct.LTCState)]
-    shapes = {"gate_sent": len(values.source), "input_sent": network.inputs, "sensory_gate_sent": len(values.sensory_source)}
-    start = {name: jnp.zeros((batch, shapes.get(name, network.units)), jnp.float64) for name in names}
+    start = _at_rest(ltc_direct.rest(integers, network.inputs, (batch,)), names)
 
     def sub_steps(state: Any, sent: Any, gate_sent: Any, held: Any, wires: Any, integers: Any, once: Any, tables: Any) -> Any:
         """All sub-steps of a sample in a loop of JAX, which is compiled six times faster than a loop of Python."""
@@ -198,18 +198,14 @@ def _cfc_values(network: LiquidNetwork, parameters: Arrays) -> SimpleNamespace:
         backbone = tuple((parameters[f"backbone.{d}.weight"], parameters[f"backbone.{d}.bias"]) for d in range(depth))
         pure = {name: parameters.get(f"{prefix}{name}") for name in ("w_tau", "A")}
         layers.append(SimpleNamespace(heads=heads, backbone=backbone, **pure))
-    memory = None
-    if network.mixed_memory:
-        memory = lstm.LSTMValues(*(parameters[name] for name in lstm.parameter_shapes(network.inputs, network.units)))  # type: ignore[arg-type]
-    return SimpleNamespace(layers=tuple(layers), lstm=memory)
+    return SimpleNamespace(layers=tuple(layers), lstm=_lstm_values(network, parameters))
 
 
 def _cfc(network: LiquidNetwork, parameters: Arrays, formats: Any, batch: int) -> tuple[Any, Sample]:
     integers = cfc_formats.integer_parameters(_cfc_values(network, parameters), formats, ArrayNamespace(), round_half_up)
     tables = tuple({name: jnp.asarray(table, jnp.float64) for name, table in layer.items()} for layer in cfc_formats.tables(formats))
     names = [field.name for field in fields(cfc_direct.CfCState)]
-    rest = cfc_direct.rest(integers, network.inputs, (batch,))
-    start = jax.tree.map(lambda zero: jnp.asarray(zero, jnp.float64), {name: getattr(rest, name) for name in names})
+    start = _at_rest(cfc_direct.rest(integers, network.inputs, (batch,)), names)
 
     def sample(now: Any, row: jax.Array, elapsed: Any) -> tuple[Any, jax.Array, jax.Array]:
         counts: list[jax.Array] = []
@@ -221,6 +217,18 @@ def _cfc(network: LiquidNetwork, parameters: Arrays, formats: Any, batch: int) -
 
 
 # --- both ---------------------------------------------------------------------------------------------------------------------------------
+
+
+def _lstm_values(network: LiquidNetwork, parameters: Arrays) -> lstm.LSTMValues | None:
+    """The memory's weights, None without mixed memory."""
+    if not network.mixed_memory:
+        return None
+    return lstm.LSTMValues(*(parameters[name] for name in lstm.parameter_shapes(network.inputs, network.units)))  # type: ignore[arg-type]
+
+
+def _at_rest(rest: Any, names: list[str]) -> Any:
+    """The fields of a direct form's state at rest as JAX arrays."""
+    return jax.tree.map(lambda zero: jnp.asarray(zero, jnp.float64), {name: getattr(rest, name) for name in names})
 
 
 def _output_map(through: QuantizedNetwork, parameters: Arrays) -> tuple[Any, Any]:

@@ -41,10 +41,14 @@ class Settings:
 
 
 class Batch(NamedTuple):
-    """Data of several optimiser steps. rows: (steps, batch) window numbers; factor: (steps,) of the thresholds; weight: of the messages."""
+    """Data of several optimiser steps. rows: (steps, batch) window numbers; factor: (steps,) of the thresholds; weight: of the messages.
+
+    timespans: (windows, time) in model units, None for 1 each.
+    """
 
     x: jax.Array
     y: jax.Array
+    timespans: jax.Array | None
     rows: jax.Array
     factor: jax.Array
     weight: jax.Array
@@ -92,13 +96,12 @@ def channel_norms(parameters: Arrays, inputs: int) -> jax.Array:
     return jnp.sqrt(jnp.sum(squares, axis=0) + 1e-12)  # a slope at 0, too
 
 
-def _objective(
-    parameters: Arrays, constants: Any, x: jax.Array, y: jax.Array, weight: jax.Array, forward: Forward, settings: Settings
-) -> jax.Array:
-    outputs, messages = forward.function(parameters, constants, x)
-    entropies = optax.sigmoid_binary_cross_entropy(settings.gain * (outputs[..., 0] - constants["decision"]), y)
+def _objective(parameters: Arrays, constants: Any, batch: Batch, rows: jax.Array, forward: Forward, settings: Settings) -> jax.Array:
+    x = batch.x[rows]
+    outputs, messages = forward.function(parameters, constants, x, None if batch.timespans is None else batch.timespans[rows])
+    entropies = optax.sigmoid_binary_cross_entropy(settings.gain * (outputs[..., 0] - constants["decision"]), batch.y[rows])
     penalty = settings.channel_penalty * jnp.sum(channel_norms(parameters, x.shape[-1]))
-    return jnp.mean(entropies * constants["step_weights"]) + weight * messages + penalty
+    return jnp.mean(entropies * constants["step_weights"]) + batch.weight * messages + penalty
 
 
 @partial(jax.jit, static_argnames=("forward", "settings"))
@@ -110,9 +113,8 @@ def train(
 
     def step(k: Any, carry: Any) -> Any:
         parameters, moments, total = carry
-        rows = batch.rows[k]
         now = {name: value * batch.factor[k] if name.endswith("_threshold") else value for name, value in constants.items()}
-        loss, gradient = jax.value_and_grad(_objective)(parameters, now, batch.x[rows], batch.y[rows], batch.weight, forward, settings)
+        loss, gradient = jax.value_and_grad(_objective)(parameters, now, batch, batch.rows[k], forward, settings)
         updates, moments = update(gradient, moments, parameters)
         parameters = optax.apply_updates(parameters, updates)
         if settings.non_negative:  # ncps' explicit constraints
@@ -124,8 +126,8 @@ def train(
 
 
 @partial(jax.jit, static_argnames=("forward",))
-def _evaluate(parameters: Any, constants: Any, x: jax.Array, forward: Forward) -> tuple[jax.Array, jax.Array]:
-    y, messages = forward.function(parameters, constants, x)
+def _evaluate(parameters: Any, constants: Any, x: jax.Array, timespans: Any, forward: Forward) -> tuple[jax.Array, jax.Array]:
+    y, messages = forward.function(parameters, constants, x, timespans)
     return y[..., 0], messages
 
 
@@ -135,7 +137,8 @@ def score(parameters: Any, constants: Any, split: Split, forward: Forward, gain:
     block = min(BLOCK, len(split))
     for first in range(0, len(split), block):
         rows = np.arange(first, first + block) % len(split)  # all blocks equally large: compiled once
-        outputs, sent = _evaluate(parameters, constants, jnp.asarray(split.x[rows], forward.dtype), forward)
+        timespans = None if split.timespans is None else jnp.asarray(split.timespans[rows], forward.dtype)
+        outputs, sent = _evaluate(parameters, constants, jnp.asarray(split.x[rows], forward.dtype), timespans, forward)
         parts.append(np.asarray(outputs, np.float64))
         messages += float(sent)
     margin = np.concatenate(parts)[: len(split)] - float(constants["decision"])
