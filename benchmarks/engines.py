@@ -5,24 +5,24 @@ CPU time of one thread, minima over repeats, because machines are shared; judge 
 
 from __future__ import annotations
 
-import argparse
+import contextlib
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 from benchmarks.c_rival import rivals
-from event_sim import EventStream, simulate
-from event_sim.kernels import ltc_clocked, ltc_fused
+from benchmarks.measuring import fastest, first_calls, write_report
+from event_sim import EventStream, ltc_machines, ltc_ways, simulate
+from event_sim.kernels import ltc_clocked, ltc_fused, ltc_lanes, ltc_together
 from liquid_neuro import LiquidNetwork, Wiring, ltc
 from liquid_neuro.cells.ltc import effective
 from liquid_neuro.tasks import occupancy
@@ -56,35 +56,36 @@ print(*np.diff(times), run.stored_synaptic_operations, resource.getrusage(resour
 SAMPLE_S, EQUAL = 0.25, 1e-3  # of the comparison with Brian2: seconds, rms error
 
 
-def fastest(call: Callable[[], Any], repeats: int, clock: Callable[[], float] = time.thread_time) -> float:
-    """The least seconds of one call: CPU time of this thread unless told otherwise."""
-    times = []
-    for _ in range(repeats):
-        start = clock()
-        call()
-        times.append(clock() - start)
-    return min(times)
+CLOCK = ((ltc_clocked, "run_fused_clock"),)
+WAYS = ((ltc_fused, "run_fused"), (ltc_together, "run_together"), (ltc_lanes, "run_lanes"))
 
 
-def in_kernel(module: Any, name: str, call: Callable[[], Any], repeats: int) -> float:
-    """The least CPU seconds that one call spends inside a kernel."""
-    kernel, spent, times = getattr(module, name), [0.0], []
+def in_kernels(kernels: Iterable[tuple[Any, str]], call: Callable[[], Any], repeats: int) -> float:
+    """The least CPU seconds that one call spends inside kernels (module, name)."""
+    spent, times = [0.0], []
 
-    def timed(*arguments: Any) -> Any:
-        start = time.thread_time()
-        result = kernel(*arguments)
-        spent[0] += time.thread_time() - start
-        return result
+    def timed(kernel: Any) -> Any:
+        def run(*arguments: Any) -> Any:
+            start = time.thread_time()
+            result = kernel(*arguments)
+            spent[0] += time.thread_time() - start
+            return result
 
-    setattr(module, name, timed)
-    try:
+        return run
+
+    with contextlib.ExitStack() as stack:
+        for module, name in kernels:
+            stack.enter_context(mock.patch.object(module, name, timed(getattr(module, name))))
         for _ in range(repeats):
             spent[0] = 0.0
             call()
             times.append(spent[0])
-    finally:
-        setattr(module, name, kernel)
     return min(times)
+
+
+def in_the_loop() -> Any:
+    """Within it event-driven runs follow each message, whatever that costs."""
+    return mock.patch.object(ltc_machines, "prices_of", lambda values: ltc_ways.prices_of(values)._replace(to_together=np.inf))
 
 
 def against_c() -> list[str]:
@@ -101,7 +102,7 @@ def against_c() -> list[str]:
     for name, wiring, samples in networks:
         network, x = ltc(wiring, seed=1), np.random.default_rng(0).normal(size=(samples, 32))
         stream = EventStream.from_samples(x, sample_s=1.0)
-        ours = in_kernel(ltc_clocked, "run_fused_clock", partial(simulate, network, stream, engine="clocked"), 12) / samples * 1e6
+        ours = in_kernels(CLOCK, partial(simulate, network, stream, engine="clocked"), 12) / samples * 1e6
         evaluations = 6 * wiring.synapse_count + wiring.sensory_synapse_count
         run, forms = simulate(network, stream, engine="clocked"), rivals(network, x, 1.0)
         times = {form: fastest(call, 12) / samples * 1e6 for form, call in forms.items()}
@@ -114,8 +115,8 @@ def against_c() -> list[str]:
 
 
 def events_per_second() -> list[str]:
-    """Synaptic events of the event-driven engine."""
-    lines = ["| network | synaptic events | M events/s | ns each | growth against 302 |", "|---|---|---|---|---|"]
+    """Synaptic events of the event-driven engine, each message followed, and on the way it chooses (which may not follow any)."""
+    lines = ["| network | synaptic events | M events/s | ns each | growth against 302 | M events/s, as chosen |", "|---|" + "---|" * 5]
     first = 0.0
     for name, units, fan_in, samples in (
         ("302 x 20 (connectome size)", 302, 20, 400),
@@ -125,11 +126,14 @@ def events_per_second() -> list[str]:
         network = ltc(Wiring.random_fan_in(8, units, 1, fan_in, sensory_fan_in=1), seed=1)
         stream = EventStream.from_samples(np.random.default_rng(0).normal(size=(samples, 8)), sample_s=1.0)
         call = partial(simulate, network, stream, engine="event", quantum=1e-3, tolerance=None)
-        run = call()
-        seconds = in_kernel(ltc_fused, "run_fused", call, 3 if units < 100_000 else 1)
-        each = seconds / run.stored_synaptic_operations * 1e9
+        run, repeats = call(), 3 if units < 100_000 else 1
+        chosen = in_kernels(WAYS, call, repeats)
+        with in_the_loop():
+            call()
+            each = in_kernels(WAYS, call, repeats) / run.stored_synaptic_operations * 1e9
         first = first or each
-        lines.append(f"| {name} | {run.stored_synaptic_operations} | {1e3 / each:.1f} | {each:.1f} | {each / first:.2f} |")
+        events = run.stored_synaptic_operations
+        lines.append(f"| {name} | {events} | {1e3 / each:.1f} | {each:.1f} | {each / first:.2f} | {events / chosen / 1e6:.1f} |")
     return lines
 
 
@@ -263,30 +267,13 @@ def crossover() -> list[str]:
     return lines
 
 
-def first_calls() -> list[str]:
-    """Seconds of the first call in a fresh process, with and without compiled kernels on disk."""
-    lines = ["| engine | compiling, s | from the cache, s |", "|---|---|---|"]
-    for engine in ("clocked", "event"):
-        with tempfile.TemporaryDirectory() as folder:
-            command, environment = [sys.executable, "-c", COLD.replace("ENGINE", engine)], {**os.environ, "XDG_CACHE_HOME": folder}
-            times = [float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout) for _ in range(2)]
-        lines.append(f"| {engine} | {times[0]:.2f} | {times[1]:.2f} |")
-    return lines
-
-
-def processor() -> str:
-    """The processor's name."""
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
-    )
-    return names[0] if names else platform.processor() or platform.machine()
+def first_call() -> list[str]:
+    """Seconds of the first call, by engine."""
+    return first_calls("engine", [(engine, COLD.replace("ENGINE", engine)) for engine in ("clocked", "event")])
 
 
 def main() -> None:
     """Run everything, print it and write the table."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    text = [f"# Engines\n\n{processor()}, CPU time of one thread, minima over repeats on a shared machine.\n"]
     parts = (
         ("Clock-driven, 6 unfolds, batch 1, beside plain C (gcc -O3 -march=native -ffast-math, float32)", against_c),
         ("Event-driven: synaptic events per second", events_per_second),
@@ -295,13 +282,9 @@ def main() -> None:
         ("The differential equation against Brian2 (cython, exponential Euler) at equal error", against_brian2),
         ("Event-driven against clock-driven at rms state error 1e-3: occupancy", on_streams),
         ("The crossover in activity (synaptic operations / those of the clock)", crossover),
-        ("First call", first_calls),
+        ("First call", first_call),
     )
-    for title, part in parts:
-        text.append(f"## {title}\n\n" + "\n".join(part()) + "\n")
-        print(text[-1], flush=True)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text("\n".join(text))
+    write_report(__doc__, "Engines", "CPU time of one thread, minima over repeats on a shared machine.", parts, RESULTS)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.engines import fastest, processor
+from benchmarks.measuring import fastest, processor
 from benchmarks.stream_data import streams
 from event_sim import EventStream, Recording, choice, simulate
 from liquid_neuro import LiquidNetwork, Wiring, ltc
@@ -25,6 +25,8 @@ RESULTS = Path(__file__).parent / "results"
 ERROR = 1e-3
 THRESHOLDS = (0.0, 0.1, 0.5)
 SIZES = {"19": (19, 0), "302 x 20": (302, 20), "2,000 x 32": (2000, 32)}
+SAMPLES = {"19": 10_000, "302 x 20": 3_000, "2,000 x 32": 1_000}  # of a stream at most: what begins a run costs a millisecond or more
+QUICK = 150
 COLORS = {"19": "#4477aa", "302 x 20": "#228833", "2,000 x 32": "#cc3311"}
 
 
@@ -61,7 +63,7 @@ def at_equal_error(network: LiquidNetwork, stream: EventStream, exact: Recording
 
 
 def measured(name: str, stream_name: str, x: np.ndarray, threshold: float, repeats: int) -> Row:
-    """One row of the table."""
+    """One row of the table. x: (samples, inputs)."""
     network, stream = network_of(name, x.shape[1]), EventStream.from_samples(x, sample_s=1.0, threshold=threshold)
     exact, us = simulate(network, stream, engine="clocked"), 1e6 / len(x)
     quantum = at_equal_error(network, stream, exact)
@@ -175,14 +177,17 @@ def main() -> None:
     if options.prices:
         print("\n".join(prices()))
         return
-    repeats, rows = (1 if options.quick else 3), []
-    for stream_name, x in streams(options.data, 150 if options.quick else 600).items():
+    repeats, rows, swept = (1 if options.quick else 3), [], []
+    most = {name: QUICK if options.quick else samples for name, samples in SAMPLES.items()}
+    for stream_name, x in streams(options.data, max(most.values())).items():
         for name in SIZES:
-            part = x if name != "2,000 x 32" else x[: len(x) // 2]
             for threshold in THRESHOLDS:
-                rows.append(measured(name, stream_name, part, threshold, repeats))
+                rows.append(measured(name, stream_name, x[: most[name]], threshold, repeats))
                 print(table(rows)[-1], flush=True)
-    swept = [measured("2,000 x 32", f"one of 8 inputs every {every}", sparse(300, every), 0.0, repeats) for every in (1, 3, 10, 30, 100)]
+    for name in SIZES:
+        for every in (1, 3, 10, 30, 100, 300):
+            swept.append(measured(name, f"one of 8 inputs every {every}", sparse(most[name], every), 0.0, repeats))
+            print(table(swept)[-1], flush=True)
     text = [f"# Events against the clock on real streams\n\n{processor()}, CPU time of one thread, per sample, at rms error {ERROR:g}.\n"]
     text.append(
         "Inputs are standardised and sent on delta with the threshold; networks have ncps' initial ranges; a sample is one model unit.\n"
