@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from liquid_neuro.checks import as_numbers, check_seconds, is_whole
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+MOST_CHANNELS = 1 << 31
 BOUNDARY_TOLERANCE = 1e-6  # of the sample: decimal multiples of a sample are not binary ones, and must not fall one sample late
 
 
@@ -44,6 +47,8 @@ class EventStream:
     def __post_init__(self) -> None:
         time_s, channel, value = _checked_rows(self.time_s, self.channel, self.value)
         largest = int(channel.max()) + 1 if len(channel) else 0
+        if self.channels is not None and (not is_whole(self.channels) or self.channels < -1):
+            raise ValueError(f"`channels` must be a whole number of at least 0, but is {self.channels!r:.80}")
         channels = self.channels if self.channels is not None and self.channels >= 0 else largest
         if channels < largest:
             raise ValueError(f"`channel` must be below channels = {channels}, but is {largest - 1} in row {int(channel.argmax())}")
@@ -53,8 +58,9 @@ class EventStream:
         object.__setattr__(self, "channels", channels)
         object.__setattr__(self, "sample_times_s", None if boundaries is None else _frozen(boundaries))
         object.__setattr__(self, "durations_s", None if durations is None else _frozen(durations))
-        if boundaries is not None and self.sample_index is None:
-            object.__setattr__(self, "sample_index", _frozen(_samples_of(time_s, boundaries)))
+        if boundaries is not None:
+            index = _samples_of(time_s, boundaries) if self.sample_index is None else _checked_index(self.sample_index, time_s)
+            object.__setattr__(self, "sample_index", _frozen(index))
 
     @property
     def samples(self) -> int:
@@ -89,17 +95,17 @@ class EventStream:
                 "from_samples must be given either `sample_s` or `timespans`, but got " + ("neither" if sample_s is None else "both")
             )
         if sample_s is not None:
-            durations = np.full(count, _positive("sample_s", sample_s))
-            boundaries = _multiples(sample_s, count)
+            durations = np.full(count, check_seconds("`sample_s`", sample_s, positive=True))
+            boundaries = _multiples(durations[0] if count else 1.0, count)
         else:
-            spans = np.asarray(timespans, dtype=np.float64)
+            spans = as_numbers("`timespans`", timespans)
             spans = spans[..., 0] if spans.ndim == 2 and spans.shape[-1] == 1 else spans
             if spans.shape not in ((), (count,)):
                 raise ValueError(f"`timespans` must have one entry per sample ({count}), but has shape {spans.shape}")
             if not (np.isfinite(spans) & (spans >= 0)).all():
                 row = int(np.argmin(np.isfinite(spans) & (spans >= 0)))
                 raise ValueError(f"`timespans` must be finite and at least 0, but is {spans.flat[row]} in row {row}")
-            durations = np.full(count, spans) * _positive("time_unit_s", time_unit_s)
+            durations = np.full(count, spans) * check_seconds("`time_unit_s`", time_unit_s, positive=True)
             boundaries = np.concatenate([np.zeros(1), np.cumsum(durations)])
         step, channel, value = _encode(samples, threshold)
         clock: dict[str, Any] = {"sample_s": sample_s, "durations_s": durations, "sample_index": step, "restarts": True}
@@ -112,8 +118,7 @@ class EventStream:
         NaN means not measured: the channel keeps its level (0 at first). Rows with equal stamps become one; there the last measurement of
         each channel wins. The last row holds until `until`, by default as long as the row before it.
         """
-        stamps = np.asarray(time_s, dtype=np.float64)
-        rows = np.asarray(x, dtype=np.float64)
+        stamps, rows = as_numbers("`time_s`", time_s), as_numbers("`x`", x)
         rows = rows[:, None] if rows.ndim == 1 else rows
         if rows.ndim != 2 or stamps.shape != (len(rows),) or len(rows) == 0:
             raise ValueError(f"`x` must have one row per stamp, but shapes are {stamps.shape} and {rows.shape}")
@@ -129,7 +134,7 @@ class EventStream:
             if len(stamps) < 2:
                 raise ValueError("`until` must be given for a log with one stamp, because nothing tells how long its measurement holds")
             until = float(2 * stamps[-1] - stamps[-2])
-        if until < stamps[-1]:
+        if check_seconds("`until`", until) < stamps[-1]:
             raise ValueError(f"`until` must not lie before the last stamp ({stamps[-1]:g} s), but is {until:g} s")
         boundaries = np.append(stamps, until)
         step, channel, value = _encode(filled, threshold)
@@ -139,17 +144,19 @@ class EventStream:
     def from_counter(
         cls, counter: npt.ArrayLike, channel: npt.ArrayLike, value: npt.ArrayLike, tick_s: float = 1e-6, bits: int = 32, **clock: Any
     ) -> EventStream:
-        """Rows stamped by a counter of so many bits that wraps around (event cameras: microseconds in 32 bits). Time 0 is the first row.
+        """Rows stamped by a counter of 1 to 62 bits that wraps around (event cameras: microseconds in 32 bits). Time 0 is the first row.
 
         A step of half the counter's range or more counts as going back and is refused with the row.
         """
-        counts = np.asarray(counter, dtype=np.int64)
+        if not is_whole(bits) or not 1 <= bits <= 62:
+            raise ValueError(f"`bits` must be a whole number 1 to 62, but is {bits!r:.80}")
+        tick_s, counts = check_seconds("`tick_s`", tick_s, positive=True), _whole("`counter`", counter, 1 << 62)
         steps = np.diff(counts) % (1 << bits)
         if (steps >= 1 << (bits - 1)).any():
             row = int(np.argmax(steps >= 1 << (bits - 1))) + 1
             raise ValueError(f"`counter` must not go back, but falls from {counts[row - 1]} to {counts[row]} in row {row}; sort the rows")
         elapsed = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(steps)])[: len(counts)]
-        return cls(np.asarray(elapsed * tick_s, dtype=np.float64), np.asarray(channel), np.asarray(value, dtype=np.float64), **clock)
+        return cls(np.asarray(elapsed * tick_s, dtype=np.float64), np.asarray(channel), as_numbers("`value`", value), **clock)
 
     def held(self) -> FloatArray:
         """(K, channels): the levels that a sampled network sees, sample by sample."""
@@ -170,8 +177,9 @@ class EventStream:
 
     def with_clock(self, sample_s: float, until: float | None = None) -> EventStream:
         """The same events on a regular sample clock that starts at 0 s and reaches to `until` (default: over the last event)."""
-        end = self.time_s[-1] + sample_s if until is None and len(self) else (until or 0.0)
-        count = int(np.floor(end / _positive("sample_s", sample_s) + BOUNDARY_TOLERANCE))
+        sample_s = check_seconds("`sample_s`", sample_s, positive=True)
+        end = self.time_s[-1] + sample_s if until is None and len(self) else check_seconds("`until`", 0.0 if until is None else until)
+        count = max(int(np.floor(end / sample_s + BOUNDARY_TOLERANCE)), 0)
         return replace(self, sample_times_s=_multiples(sample_s, count), sample_s=sample_s, durations_s=None, sample_index=None)
 
 
@@ -179,12 +187,6 @@ def _frozen(array: Any) -> Any:
     copy = np.array(array, order="C")
     copy.setflags(write=False)
     return copy
-
-
-def _positive(name: str, value: float) -> float:
-    if not (np.isfinite(value) and value > 0):
-        raise ValueError(f"`{name}` must be a positive number of seconds, but is {value}")
-    return float(value)
 
 
 def _multiples(sample_s: float, count: int) -> FloatArray:
@@ -205,16 +207,11 @@ def _check_monotone(time_s: FloatArray) -> None:
 
 
 def _checked_rows(time_s: Any, channel: Any, value: Any) -> tuple[FloatArray, IntArray, FloatArray]:
-    times = np.atleast_1d(np.asarray(time_s, dtype=np.float64))
-    numbers = np.asarray(channel)
-    if numbers.size and not np.array_equal(numbers, np.floor(numbers)):
-        raise ValueError("`channel` must hold whole numbers, but does not")
-    if any(array.shape not in ((), times.shape) for array in (numbers, np.asarray(value))):
-        raise ValueError(
-            f"`channel` and `value` must have one row per time, but shapes are {times.shape}, {numbers.shape}, {np.shape(value)}"
-        )
-    numbers = np.broadcast_to(numbers.astype(np.int64), times.shape)
-    values = np.broadcast_to(np.asarray(value, dtype=np.float64), times.shape)
+    times = np.atleast_1d(as_numbers("`time_s`", time_s))
+    numbers, values = _whole("`channel`", channel, MOST_CHANNELS), as_numbers("`value`", value)
+    if any(array.shape not in ((), times.shape) for array in (numbers, values)):
+        raise ValueError(f"`channel` and `value` must have one row per time, but shapes are {times.shape}, {numbers.shape}, {values.shape}")
+    numbers, values = np.broadcast_to(numbers, times.shape), np.broadcast_to(values, times.shape)
     if times.ndim != 1:
         raise ValueError(f"`time_s` must be one-dimensional, but has shape {times.shape}")
     _check_monotone(times)
@@ -226,17 +223,34 @@ def _checked_rows(time_s: Any, channel: Any, value: Any) -> tuple[FloatArray, In
     return times, numbers, values
 
 
+def _whole(name: str, given: Any, limit: int) -> IntArray:
+    """The given numbers as integers. ValueError where one is not whole, or `limit` or more."""
+    numbers = given if isinstance(given, np.ndarray) and given.dtype.kind in "iu" else as_numbers(name, given)
+    if numbers.size and not (np.isfinite(numbers).all() and np.array_equal(numbers, np.floor(numbers))):
+        raise ValueError(f"{name} must hold whole numbers, but does not")
+    if numbers.size and not (np.abs(numbers) < limit).all():
+        raise ValueError(f"{name} must hold numbers below {limit}, but holds {numbers.flat[int(np.abs(numbers).argmax())]:g}")
+    return numbers.astype(np.int64)
+
+
+def _checked_index(index: Any, time_s: FloatArray) -> IntArray:
+    numbers = _whole("`sample_index`", index, 1 << 62)
+    if numbers.shape != time_s.shape or (numbers < 0).any():
+        raise ValueError(f"`sample_index` must hold one number of at least 0 per row ({len(time_s)}), but does not")
+    return numbers
+
+
 def _checked_clock(
     boundaries: Any, sample_s: float | None, durations: Any, time_s: FloatArray
 ) -> tuple[FloatArray | None, FloatArray | None]:
     if sample_s is not None:
-        _positive("sample_s", sample_s)
+        sample_s = check_seconds("`sample_s`", sample_s, positive=True)
     if boundaries is None:
         if sample_s is None:
             return None, None
         last = int(np.ceil(time_s[-1] / sample_s - BOUNDARY_TOLERANCE)) if len(time_s) else -1
         boundaries = _multiples(sample_s, max(last, -1) + 1)
-    edges = np.asarray(boundaries, dtype=np.float64)
+    edges = as_numbers("`sample_times_s`", boundaries)
     if edges.ndim != 1 or len(edges) < 1 or not np.isfinite(edges).all():
         raise ValueError("`sample_times_s` must be a list of K + 1 finite boundaries in seconds, but is not")
     if (np.diff(edges) < 0).any():
@@ -246,7 +260,7 @@ def _checked_clock(
         durations = np.diff(edges) if sample_s is None else np.full(len(edges) - 1, float(sample_s))
         if not np.allclose(np.diff(edges), durations, rtol=1e-6, atol=1e-9 * (1.0 + np.abs(edges).max())):
             raise ValueError(f"`sample_times_s` must be {sample_s:g} s apart where `sample_s` says so, but are not; give one of them")
-    lengths = np.asarray(durations, dtype=np.float64)
+    lengths = as_numbers("`durations_s`", durations)
     if lengths.shape != (len(edges) - 1,) or not (np.isfinite(lengths) & (lengths >= 0)).all():
         raise ValueError(f"`durations_s` must be {len(edges) - 1} finite numbers of seconds >= 0, one per sample, but are not")
     return edges, lengths
@@ -265,7 +279,7 @@ def _samples_of(time_s: FloatArray, boundaries: FloatArray) -> IntArray:
 
 
 def _finite_matrix(x: npt.ArrayLike) -> FloatArray:
-    samples = np.asarray(x, dtype=np.float64)
+    samples = as_numbers("`x`", x)
     samples = samples[:, None] if samples.ndim == 1 else samples
     if samples.ndim != 2:
         raise ValueError(f"`x` must have shape (samples, channels), but has shape {samples.shape}")
@@ -279,9 +293,9 @@ def _finite_matrix(x: npt.ArrayLike) -> FloatArray:
 
 def _encode(samples: FloatArray, threshold: npt.ArrayLike) -> tuple[IntArray, IntArray, FloatArray]:
     """Send-on-delta: (sample, channel, value) rows in order of sample, then channel."""
-    limit = np.asarray(threshold, dtype=np.float64)
-    if limit.shape not in ((), (samples.shape[1],)) or not (limit >= 0).all():
-        raise ValueError(f"`threshold` must be one number >= 0 or one per channel ({samples.shape[1]}), but is {threshold!r}")
+    limit = as_numbers("`threshold`", threshold)
+    if limit.shape not in ((), (samples.shape[1],)) or not (np.isfinite(limit) & (limit >= 0)).all():
+        raise ValueError(f"`threshold` must be one finite number >= 0 or one per channel ({samples.shape[1]}), but is {threshold!r}")
     sends = np.zeros(samples.shape, dtype=bool)
     sent = np.zeros(samples.shape[1])
     if not limit.any():

@@ -18,13 +18,15 @@ import numpy.typing as npt
 
 from event_sim.chip_activity import ChipActivity
 from event_sim.events import EventStream
-from event_sim.plan import SampledPlan, chunks, make_plan
+from event_sim.interrupts import interruptible, pieces
+from event_sim.plan import SampledPlan, make_plan
 from event_sim.recording import Recording, event_table
 from hardware_profiles.fixed_point import Integers, round_shift
 from liquid_neuro.cells import cfc_heads
 from liquid_neuro.cells.interpret import with_primitives
 from liquid_neuro.network import FloatArray
 from liquid_neuro.quantized_network import Population, Projection, QuantizedNetwork
+from liquid_neuro.timespans import check_timespans
 
 # NumPy's own functions for some primitives: the same integers in fewer passes over the arrays than the arithmetic of fixed_point.
 _ARRAYS: dict[str, Callable[..., Any]] = {
@@ -106,7 +108,7 @@ def simulate_frames(
         raise ValueError(f"x must have the shape (batch, time, {size}), but has {inputs.shape}")
     if not np.isfinite(inputs).all():
         raise ValueError("x must be finite, but has a value that is not; leave such rows out")
-    spans = timespan_words(timespans, inputs.shape[0], inputs.shape[1])
+    spans = timespan_words(quantized, timespans, inputs.shape[0], inputs.shape[1])
     layers = _layers(quantized)
     states = _initial(layers, initial, len(inputs))
     return _run(quantized, layers, inputs, spans, states)
@@ -119,18 +121,22 @@ def run_frames(
 
     Events are codes other than 0, which the host sends to the chip: `event_counts` and `events` those of the units' states. The state's
     time is the end of its sample.
+    Ctrl-C ends the run early; the recording then holds what was simulated so far and says so.
     """
     started = time.perf_counter()
     plan = make_plan(quantized.network, events, until, initial, None)
     assert isinstance(plan, SampledPlan)
     words = state_words(quantized, plan.start.state)
-    history, parts = [words[None]], []
-    for first, last in chunks(plan.samples, progress, "frames"):
-        spans = plan.timespans[None, first:last]
-        frames = simulate_frames(quantized, plan.levels[None, first:last], spans, initial=history[-1][-1])
-        history.append(frames.words[0, 1:])
-        parts.append(frames)
-    return _recording(quantized, plan, np.concatenate(history), parts, time.perf_counter() - started)
+    history, parts, done = [words[None]], [], 0
+    timespan_words(quantized, plan.timespans, 1, plan.samples)  # refuses before anything runs
+    with interruptible() as stopped:
+        for first, done in pieces(plan.samples, progress, "frames", stopped):
+            spans = plan.timespans[None, first:done]
+            frames = simulate_frames(quantized, plan.levels[None, first:done], spans, initial=history[-1][-1])
+            history.append(frames.words[0, 1:])
+            parts.append(frames)
+    recording = _recording(quantized, plan.shortened(done), np.concatenate(history), parts, time.perf_counter() - started)
+    return recording.told(interrupted=done < plan.samples)
 
 
 def state_words(quantized: QuantizedNetwork, state: FloatArray) -> Integers:
@@ -139,17 +145,12 @@ def state_words(quantized: QuantizedNetwork, state: FloatArray) -> Integers:
     return word.quantize(state)
 
 
-def timespan_words(timespans: npt.ArrayLike | None, batch: int, steps: int) -> Integers:
+def timespan_words(quantized: QuantizedNetwork, timespans: npt.ArrayLike | None, batch: int, steps: int) -> Integers:
     """Elapsed times in model units as words (batch, time). ValueError where one leaves the format, or rounds to 0 without being 0."""
     real = np.broadcast_to(np.asarray(1.0 if timespans is None else timespans, dtype=np.float64), (batch, steps))
-    words = np.floor(real / cfc_heads.TIMESPAN.lsb + 0.5)
-    wrong = ~((real == 0) | ((words >= 1) & (words <= cfc_heads.TIMESPAN.highest)))
-    if wrong.any():
-        longest = cfc_heads.TIMESPAN.highest * cfc_heads.TIMESPAN.lsb
-        raise ValueError(
-            f"timespans must be 0 or {cfc_heads.TIMESPAN.lsb:g} to {longest:g} model units for this chip, but one is {real[wrong][0]:g}"
-        )
-    return words.astype(np.int64)
+    check_timespans(quantized, real)
+    words: Integers = np.floor(real / cfc_heads.TIMESPAN.lsb + 0.5).astype(np.int64)
+    return words
 
 
 def _run(quantized: QuantizedNetwork, layers: list[_Layer], x: FloatArray, spans: Integers, states: list[Integers]) -> Frames:

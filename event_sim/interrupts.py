@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from event_sim.plan import chunks
+
+if TYPE_CHECKING:
+    from event_sim.recording import Recording
 
 Watch = Callable[[float, float], bool]  # (share of the run done, synaptic operations so far) -> whether to go on
 FIRST_PIECE = 64  # steps before the first look at the clock
@@ -49,6 +52,13 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         yield lambda: handler.pressed
     finally:
         signal.signal(signal.SIGINT, present)
+
+
+def whole(runs: Sequence[Recording], count: int) -> tuple[Recording, ...]:
+    """The runs of so many streams, for who can do nothing with a part: KeyboardInterrupt where Ctrl-C cut them short."""
+    if len(runs) < count or any(run.interrupted for run in runs):
+        raise KeyboardInterrupt
+    return tuple(runs)
 
 
 def pieces(

@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from event_sim import bounds
 from event_sim.cfc_machine import CfCMachine
-from event_sim.events import BOUNDARY_TOLERANCE, EventStream, FloatArray, IntArray
+from event_sim.events import BOUNDARY_TOLERANCE, FloatArray, IntArray
 from event_sim.ltc_machines import ExactMachine, FusedMachine
 from event_sim.plan import effective_changes, start_of
 from event_sim.recording import FinalState, ordered_events
 from liquid_neuro.cells import cfc, ltc
+from liquid_neuro.checks import check_seconds, check_whole, is_number
 from liquid_neuro.network import Exact, LiquidNetwork
 
 
@@ -63,11 +64,9 @@ class LiveStream:
                 if exact
                 else f"`sample_s` must be given, because the solver {network.solver} steps on samples, but is None"
             )
-        if sample_s is not None and not (np.isfinite(sample_s) and sample_s > 0):
-            raise ValueError(f"`sample_s` must be a positive number of seconds, but is {sample_s}")
-        if not np.isfinite(start_s):
-            raise ValueError(f"`start_s` must be a finite time in seconds, but is {start_s}")
-        self.network, self.sample_s, self.start_s, self.time_s = network, sample_s, float(start_s), float(start_s)
+        self.network, self.start_s = network, check_seconds("`start_s`", start_s)
+        self.sample_s = None if sample_s is None else check_seconds("`sample_s`", sample_s, positive=True)
+        self.time_s = self.start_s
         self.quantum = bounds.quantum_for(tolerance, network.units) if quantum is None else quantum_of(network, quantum)
         start = start_of(network, initial, keep_levels=True)
         self._levels, self._pushed_s, self._samples = start.inputs.copy(), self.time_s, 0
@@ -102,24 +101,25 @@ class LiveStream:
 
     def push(self, time_s: float, channel: int, value: float) -> None:
         """Set the level of a channel from time_s on. Times must not go back, nor lie before the time advanced to."""
-        row = EventStream(np.array([time_s]), np.array([channel]), np.array([value]))
-        if row.channels > self.network.inputs:
+        pushed_s, number = check_seconds("`time_s`", time_s), check_whole("`channel`", channel, 0)
+        if number >= self.network.inputs:
             raise ValueError(f"`channel` must be below the network's {self.network.inputs} inputs, but is {channel}")
-        if time_s < max(self._pushed_s, self.time_s):
-            raise ValueError(f"`time_s` must not go back behind {max(self._pushed_s, self.time_s):g} s, but is {time_s:g} s")
-        self._pushed_s = float(time_s)
-        self._pending.append((float(time_s), int(channel), float(value)))
+        if not is_number(value) or not np.isfinite(value):
+            raise ValueError(f"`value` must be finite and one number, but is {value!r:.80}")
+        if pushed_s < max(self._pushed_s, self.time_s):
+            raise ValueError(f"`time_s` must not go back behind {max(self._pushed_s, self.time_s):g} s, but is {pushed_s:g} s")
+        self._pushed_s = pushed_s
+        self._pending.append((pushed_s, number, float(value)))
 
     def advance(self, until: float) -> npt.NDArray[np.void]:
         """Run to a time (on a sample clock: all samples that end by then); returns the events (time_s, unit, value) sent on the way.
 
         Under the exact solver, what happens at `until` itself stays for the next call, because events at that time may still be pushed.
         """
-        if not np.isfinite(until):
-            raise ValueError(f"`until` must be a finite time in seconds, but is {until}")
+        until = check_seconds("`until`", until)
         if until < self.time_s:
             raise ValueError(f"`until` must not lie before the time advanced to ({self.time_s:g} s), but is {until:g} s")
-        self.time_s = float(until)
+        self.time_s = until
         if self._exact is not None:
             unit_s = self.network.time_unit_s
             due = [row for row in self._pending if row[0] / unit_s < until / unit_s]
@@ -135,7 +135,7 @@ class LiveStream:
 
         On a sample clock: the state at the end of the last sample that ended by then. Events at exactly this time are not yet in it.
         """
-        if time_s is not None and time_s != self.time_s:
+        if time_s is not None and check_seconds("`time_s`", time_s) != self.time_s:
             if time_s < self.time_s:
                 raise ValueError(f"`time_s` must not lie before the time advanced to ({self.time_s:g} s), but is {time_s:g} s")
             self.advance(time_s)

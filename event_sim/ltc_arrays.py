@@ -170,15 +170,15 @@ def event_free(units: int, input_counts: IntArray, operations: int, started: flo
 
 
 class Log:
-    """Rows written by a kernel, in an array that doubles when it is full, because nobody knows their number before."""
+    """Rows written by a kernel, in an array that grows fourfold when it is full, because nobody knows their number before."""
 
     def __init__(self, kind: npt.DTypeLike, size: int) -> None:
-        self.array: npt.NDArray[Any] = np.empty(max(size, 1 << 20), dtype=kind)  # memory is taken when rows are written
+        self.array: npt.NDArray[Any] = np.empty(max(size, 1 << 16), dtype=kind)  # memory is taken when rows are written
 
     def reserve(self, used: int, more: int) -> npt.NDArray[Any]:
         """The array, with room for `more` rows behind the `used` ones."""
         if used + more > len(self.array):
-            grown = np.empty(max(2 * len(self.array), used + more), dtype=self.array.dtype)
+            grown = np.empty(max(4 * len(self.array), used + more), dtype=self.array.dtype)
             grown[:used] = self.array[:used]
             self.array = grown
         return self.array

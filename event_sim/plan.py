@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from event_sim.events import BOUNDARY_TOLERANCE, EventStream, FloatArray, IntArray
 from event_sim.keeping import Keep, keep_of
 from event_sim.recording import FinalState
+from liquid_neuro.checks import as_numbers, check_seconds
 from liquid_neuro.network import Exact, LiquidNetwork
 
 CHUNKS = 100  # a progress bar moves at most so many times
@@ -78,6 +80,7 @@ class SampledPlan:
             cut_off=True,
         )
 
+    @cached_property
     def changes(self) -> tuple[IntArray, IntArray, FloatArray]:
         """(first change of each sample and the end (K + 1,), channel, level): levels that differ from those held before."""
         before = np.concatenate([self.start.inputs[None], self.levels[:-1]]) if self.samples else self.levels
@@ -172,21 +175,27 @@ def make_plan(
     """
     if stream.channels > network.inputs:
         raise ValueError(f"`events` must have at most the network's {network.inputs} channels, but has {stream.channels}")
-    if until is not None and not np.isfinite(until):
-        raise ValueError(f"`until` must be a finite time in seconds, but is {until}")
+    if until is not None:
+        until = check_seconds("`until`", until)
+    stream = on_clock(stream, until, sample_s)
     if isinstance(network.solver, Exact) and not sampled:
         if network.mixed_memory:
             raise ValueError('mixed memory steps on samples, but the solver is exact; use with_solver("fused")')
-        if sample_s is not None and stream.sample_times_s is None:
-            stream = stream.with_clock(sample_s, until)
         return _continuous(network, stream, until, initial)
-    if stream.sample_times_s is None or sample_s is not None:
-        if sample_s is None:
-            raise ValueError(f"the solver {network.solver} steps on samples, but `events` has no sample_times_s; give `sample_s`")
-        if stream.sample_times_s is not None and stream.sample_s != sample_s:
-            raise ValueError("`sample_s` must not be given for a stream that has its own sample clock, but is; leave it out")
-        stream = stream if stream.sample_times_s is not None else stream.with_clock(sample_s, until)
+    if stream.sample_times_s is None:
+        raise ValueError(f"the solver {network.solver} steps on samples, but `events` has no sample_times_s; give `sample_s`")
     return _sampled(network, stream, until, initial)
+
+
+def on_clock(stream: EventStream, until: float | None, sample_s: float | None) -> EventStream:
+    """The stream on a clock of samples of sample_s seconds, which it must not contradict; None: as it is."""
+    if sample_s is None:
+        return stream
+    if stream.sample_times_s is None:
+        return stream.with_clock(sample_s, until)
+    if stream.sample_s != sample_s:
+        raise ValueError("`sample_s` must not be given for a stream that has its own sample clock, but is; leave it out")
+    return stream
 
 
 def _sampled(network: LiquidNetwork, stream: EventStream, until: float | None, initial: Any) -> SampledPlan:
@@ -339,7 +348,9 @@ def start_of(network: LiquidNetwork, initial: Any, keep_levels: bool) -> Start:
 
 
 def _vector(values: npt.ArrayLike, units: int) -> FloatArray:
-    vector = np.array(values, dtype=np.float64)
+    if hasattr(values, "final"):
+        raise ValueError("`initial` must be a state, but is a recording; give recording.final")
+    vector = as_numbers("`initial`", values).copy()
     if vector.shape != (units,) or not np.isfinite(vector).all():
         raise ValueError(f"`initial` must hold one finite number per unit ({units}), but has shape {vector.shape}")
     return vector

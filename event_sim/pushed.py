@@ -79,7 +79,7 @@ def _pieces(rows: Iterable[Any], until: float | None, sample_s: float | None) ->
     source, number = iter(rows), 0
     waiting: list[Row] = []
     while True:
-        fresh = [_row(row, number + index) for index, row in enumerate(islice(source, PIECE))]
+        fresh = [row_of(row, number + index) for index, row in enumerate(islice(source, PIECE))]
         inside = fresh if until is None else [row for row in fresh if row[0] <= until]
         number, waiting = number + len(fresh), waiting + inside
         if len(fresh) < PIECE or len(inside) < len(fresh):
@@ -96,12 +96,15 @@ def _moment(row: Row, sample_s: float | None) -> float:
     return row[0] if sample_s is None else float(np.ceil(row[0] / sample_s - BOUNDARY_TOLERANCE))
 
 
-def _row(row: Any, number: int) -> Row:
+def row_of(row: Any, number: int) -> Row:
+    """(time_s, channel, value) of row `number`. ValueError where it is no such row."""
     try:
         time_s, channel, value = row
-        return float(time_s), int(channel), float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"row {number} of `events` must be (time_s, channel, value), but is {row!r:.80}") from None
+        if int(channel) == channel and abs(channel) < 1 << 31:
+            return float(time_s), int(channel), float(value)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(f"row {number} of `events` must be (time_s, channel, value), but is {row!r:.80}")
 
 
 @contextmanager

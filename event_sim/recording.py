@@ -124,7 +124,7 @@ class Recording:
     events_dropped: how many events `most_events` left out, the earliest ones; event_counts counts them. An event-driven run of the exact
     solver that dropped some tells outputs at its recorded times only. sources: of the wiring's synapses (see synapse_event_counts).
     activity: the chip's counts (event_sim.chip_activity), else None. seconds: the wall time that the run took.
-    interrupted: whether Ctrl-C ended an event-driven run before its time; the recording then reaches as far as the run came.
+    interrupted: whether Ctrl-C ended the run before its time; the recording then reaches as far as the run came.
     """
 
     engine: str

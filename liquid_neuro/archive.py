@@ -24,7 +24,7 @@ import numpy as np
 
 FORMAT_VERSION = 1
 Value = TypeVar("Value")
-_BROKEN = (
+BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
@@ -91,7 +91,7 @@ def read_archive(path: str | Path, kind: str, classes: Iterable[type], expected:
             header = _header(archive, place, kind)
             arrays = _Arrays(archive)
             value = _decode(header["tree"], arrays, {item.__name__: item for item in classes})
-    except _BROKEN as error:
+    except BROKEN as error:
         raise ValueError(f'"{place}" must be a whole {kind} file, but is damaged or foreign ({_short(error)}); write it again') from None
     except ValueError as error:
         if str(error).startswith(f'"{place}"'):
@@ -119,7 +119,7 @@ def archive_kind(path: str | Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             return str(json.loads(archive.read("header.json"))["liquid_neuro"])
-    except (OSError, ValueError, *_BROKEN):
+    except (OSError, ValueError, *BROKEN):
         return ""
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+LATEST_S = 1e300  # what may be added up and multiplied without overflow
+
 
 def is_whole(value: Any) -> bool:
     """Whether a value is a whole number, Python's or NumPy's; True and False are none."""
@@ -19,6 +21,12 @@ def is_whole(value: Any) -> bool:
 def is_number(value: Any) -> bool:
     """Whether a value is a real number, Python's or NumPy's; True and False are none."""
     return is_whole(value) or isinstance(value, float | np.floating)
+
+
+def check_kind(name: str, value: Any, kind: type, hint: str) -> None:
+    """ValueError unless the value is an instance of the class; hint: where such a thing comes from."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} must be of the class {kind.__name__}, but is of {type(value).__name__}; {hint}")
 
 
 def check_whole(name: str, value: Any, least: int, hint: str = "") -> int:
@@ -45,9 +53,24 @@ def check_flag(name: str, value: Any) -> bool:
 def as_numbers(name: str, value: Any) -> npt.NDArray[np.float64]:
     """The value as a float64 array. ValueError where it is none."""
     try:
-        return np.asarray(value, dtype=np.float64)
+        if not np.iscomplexobj(value):
+            return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{name} must be an array of numbers, but is {value!r:.80}") from None
+        pass
+    raise ValueError(f"{name} must be an array of numbers, but is {value!r:.80}")
+
+
+def check_seconds(name: str, value: Any, positive: bool = False) -> float:
+    """The value as a number of seconds. ValueError unless it is a finite number, and a positive one where it must be."""
+    number = value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
+    try:
+        seconds = float(number) if is_number(number) else np.nan
+    except OverflowError:
+        seconds = np.inf
+    if not abs(seconds) <= LATEST_S or (positive and seconds <= 0):
+        what = "a positive number of" if positive else "a finite time in"
+        raise ValueError(f"{name} must be {what} seconds, but is {value!r:.80}")
+    return seconds
 
 
 def check_path(name: str, value: Any) -> Path:

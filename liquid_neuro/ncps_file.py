@@ -92,6 +92,8 @@ def liquid_part(arrays: Arrays, prefix: str | None) -> Arrays:
         match = _CELL.match(name)
         if match and (prefix is None or match[1] == prefix):
             found.setdefault(match[1], match[2] or "")
+    if not found and "header.json" in arrays:
+        raise ValueError("a checkpoint must come from ncps, but this is a file of liquid_neuro; check the path")
     if not found:
         place = "" if prefix is None else f' under "{prefix}"'
         raise ValueError(

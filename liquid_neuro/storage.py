@@ -18,7 +18,7 @@ import numpy.typing as npt
 import safetensors
 from safetensors.numpy import save as to_bytes
 
-from liquid_neuro.archive import write_atomically
+from liquid_neuro.archive import archive_kind, write_atomically
 from liquid_neuro.checks import check_path
 from liquid_neuro.network import CfCSettings, ClosedForm, Exact, Fused, Interface, LiquidNetwork, LTCSettings, Solver
 from liquid_neuro.wiring import Wiring
@@ -73,6 +73,9 @@ def load(path: str | Path) -> LiquidNetwork:
     """The network of a file written by `save`. A missing, damaged or foreign file is a ValueError of one sentence."""
     if not check_path("path", path).is_file():
         raise ValueError(f'"{path}" must be a file written by save, but there is none')
+    kind = archive_kind(path)
+    if kind:
+        raise ValueError(f'"{path}" must be a network file (.safetensors), but is a {kind} file; check the path')
     try:
         with safetensors.safe_open(str(path), framework="numpy") as file:
             metadata = file.metadata() or {}

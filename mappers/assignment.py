@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hardware_profiles.profile import HardwareProfile
 from liquid_neuro.cells import PROGRAMS
+from liquid_neuro.checks import check_kind, check_seed, is_whole
 from liquid_neuro.quantized_network import IntArray, QuantizedNetwork
 from mappers.mapping import Mapping, before_placing, check, dense_layers, memory_of
 from mappers.partitioning import MappingError, Problem, solve
@@ -39,15 +40,18 @@ def map_network(
     shortens the tick. placer: a name of mappers.placement.PLACERS.
     MappingError names the constraint, what is needed and what is available.
     """
+    check_kind("`quantized`", quantized, QuantizedNetwork, "make one by quantize(network, profile)")
+    check_kind("`profile`", profile, HardwareProfile, "load one by hardware_profiles.load(name)")
     if quantized.kind != profile.kind:
         raise MappingError(
             f'`profile` must be of kind "{quantized.kind}", for which the network was quantised, but {profile.name} is of kind '
             f'"{profile.kind}"; quantise for {profile.name}'
         )
-    if placer not in PLACERS:
+    if not isinstance(placer, str) or placer not in PLACERS:
         raise MappingError(f'`placer` must be one of {", ".join(PLACERS)}, but is "{placer}"; choose one')
-    if cores is not None and not 1 <= cores <= profile.cores:
+    if cores is not None and (not is_whole(cores) or not 1 <= cores <= profile.cores):
         raise MappingError(f"cores: {cores} needed, {profile.cores} available on {profile.name}; ask for 1 to {profile.cores}")
+    check_seed(seed)
     if profile.kind == "loihi":
         mapping = _on_mesh(quantized, profile, traffic, cores, placer, seed)
     elif profile.kind == "akida":
@@ -209,6 +213,11 @@ def events_by_population(quantized: QuantizedNetwork, traffic: Any) -> dict[str,
 
 def _known_events(quantized: QuantizedNetwork, traffic: Any) -> dict[str, FloatArray]:
     activity = getattr(traffic, "activity", traffic)
+    if activity is None:
+        raise MappingError(
+            "`traffic` must be the recording of a chip run, but is that of a float network; simulate the quantised network, or pass the "
+            "event_counts of an event-driven run"
+        )
     given = getattr(activity, "spikes", activity)
     sizes = {population.name: population.size for population in quantized.populations}
     known: dict[str, FloatArray] = {}

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hardware_profiles.cost import Activity, CoreCounts, Cost, LayerCounts
 from hardware_profiles.estimates import estimate
+from liquid_neuro.checks import check_kind
 from liquid_neuro.network import Fused, LiquidNetwork
 from liquid_neuro.quantized_network import IntArray, QuantizedNetwork
 from mappers.mapping import Mapping, dense_layers
@@ -32,6 +33,7 @@ def cost(mapping: Mapping, recording: Any, mode: str = "free_running", sample_pe
     components describe, the result has both energies. sample_period_s: left out, it is taken from the recording's sample clock.
     ValueError: a recording without chip counts, mode "paced" without a period. MappingError: a run of another network than the mapped one.
     """
+    check_kind("`mapping`", mapping, Mapping, "make one by map_network(quantized, profile)")
     if isinstance(recording, Activity):
         return estimate(mapping.profile, recording, sample_period_s=sample_period_s, mode=mode, memory_bits=_memory(mapping))
     activity = chip_counts(mapping, recording)
@@ -107,14 +109,15 @@ def products_per_sample(network: LiquidNetwork) -> int:
 
     CfC: for each head and backbone layer its connected weights (ff1 and ff2 of a wired layer masked, the other heads dense).
     LTC: two per synapse (conductance and driven conductance) and sub-step; sensory synapses once per sample.
+    Mixed memory: all its weights, once per sample.
     """
+    total = sum(array.size for name, array in network.parameters.items() if name.startswith("lstm.") and array.ndim == 2)
     if network.cell == "ltc":
         assert network.wiring is not None
         unfolds = network.solver.unfolds if isinstance(network.solver, Fused) else 1
-        return 2 * (unfolds * network.wiring.synapse_count + network.wiring.sensory_synapse_count)
+        return total + 2 * (unfolds * network.wiring.synapse_count + network.wiring.sensory_synapse_count)
     from liquid_neuro.cells import cfc
 
-    total = 0
     for layer in cfc.effective(network).layers:
         total += sum(weight.size for weight, _ in layer.backbone)
         for name, (weight, _) in layer.heads.items():

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hardware_profiles.profile import HardwareProfile
+from liquid_neuro.checks import check_kind
 from liquid_neuro.quantized_network import IntArray, QuantizedNetwork
 from mappers.resources import HOST, axons, core_use, layer_bits, layer_inputs, program_memory
 
@@ -114,6 +115,7 @@ Rule = Callable[[Mapping], list[Violation]]
 
 def check(mapping: Mapping) -> list[Violation]:
     """Every design rule that the mapping breaks; empty where it is valid."""
+    check_kind("`mapping`", mapping, Mapping, "make one by map_network(quantized, profile)")
     misplaced = every_compartment_has_a_core(mapping)
     if misplaced:  # the other rules count per core
         return misplaced

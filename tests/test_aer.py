@@ -33,6 +33,44 @@ def test_a21_a_wrapping_clock_in_a_file(tmp_path) -> None:
         np.testing.assert_allclose(read_events(tmp_path / name).time_s, [0, 5e-6, 9e-6, 16e-6], rtol=0, atol=1e-12)
 
 
+def test_columns_stand_in_any_order_and_others_are_passed_over(tmp_path) -> None:
+    rows = [(0.0, 1, 0.5), (0.25, 0, -1.0)]
+    files = {
+        "channel,time_s,value": [(channel, time_s, value) for time_s, channel, value in rows],
+        "time_s,channel,value,what": [(*row, "x") for row in rows],
+        "\ufefftime_s, channel, value": rows,
+    }
+    for header, lines in files.items():
+        text = "\r\n".join([header, *(",".join(map(str, line)) for line in lines), "", ""])
+        (tmp_path / "events.csv").write_text(text, encoding="utf-8", newline="")
+        assert list(read_events(tmp_path / "events.csv")) == rows
+
+
+def test_any_damage_is_one_sentence_and_a_failed_write_leaves_nothing(tmp_path, monkeypatch) -> None:
+    path, draw = tmp_path / "events.npz", np.random.default_rng(0)
+    np.savez_compressed(path, time_s=np.arange(50.0), channel=np.arange(50) % 3, value=np.ones(50))
+    whole, sentences = path.read_bytes(), []
+    for _ in range(300):
+        damaged = bytearray(whole)
+        damaged[int(draw.integers(len(whole)))] ^= int(draw.integers(1, 256))
+        path.write_bytes(damaged if draw.random() < 0.7 else damaged[: int(draw.integers(len(whole)))])
+        try:
+            assert len(read_events(path)) == 50
+        except ValueError as error:
+            sentences.append(str(error))
+    assert len(sentences) > 100
+    assert all(str(path) in sentence and "\n" not in sentence for sentence in sentences)
+    path.unlink()
+    with pytest.raises(ValueError, match="must lie in an existing folder"):
+        write_events(EventStream([0.0], [0], [1.0]), tmp_path / "absent" / "events.csv")
+    monkeypatch.setattr(np, "savez", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(ValueError, match="must be writable, but is not"):
+        write_events(EventStream([0.0], [0], [1.0]), path)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError, match="`stream` must be an EventStream, but is int"):
+        write_events(3, path)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

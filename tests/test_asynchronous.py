@@ -126,7 +126,7 @@ def test_a_bound_is_derived_where_the_network_does_not_amplify() -> None:
         assert run.error_bound < 0.05
         error = np.abs(run.state[1:] - trajectory(network, x, 0.5).states[0]).max()
         assert error <= run.error_bound
-    assert simulate(networks.ncp19(), EventStream.from_samples(walk(3, 32), sample_s=1.0), engine="event").error_bound_kind == "confirmed"
+    assert simulate(networks.ncp19(), EventStream.from_samples(walk(3, 32), sample_s=1.0), engine="event").error_bound_kind == "measured"
 
 
 def test_tolerance_chooses_the_quantum() -> None:

@@ -81,7 +81,7 @@ def test_without_a_tolerance_nothing_is_confirmed() -> None:
     plain, sure = (
         simulate(networks.ncp19(), EventStream.from_samples(np.eye(32), sample_s=1.0), quantum=1e-3, tolerance=t) for t in (None, 1e-3)
     )
-    assert (plain.error_bound_kind, sure.error_bound_kind) == ("estimate", "confirmed")
+    assert (plain.error_bound_kind, sure.error_bound_kind) == ("estimate", "measured")
     assert plain.state.tobytes() == sure.state.tobytes()
     with pytest.raises(ValueError, match="`tolerance` must be a positive number, but is None; or give a quantum"):
         simulate(networks.ncp19(), EventStream.from_samples(np.eye(32), sample_s=1.0), tolerance=None)

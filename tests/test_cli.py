@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import event_sim
 import liquid_neuro
+from event_sim import interrupts
 from liquid_neuro.__main__ import COMMANDS, run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -161,8 +164,28 @@ def test_wrong_data_names_file_row_and_column(place, capsys):
     assert 'names "a" 2 times' in refused(capsys, "simulate model.safetensors --data data.csv --sample-s 1")
     (place / "data.csv").write_text("time_s,a,b,c,d,e\n0,1,2,3,4,5\n1,1,2,3,4,5\n")
     assert "has a column time_s" in refused(capsys, "simulate model.safetensors --data data.csv --sample-s 1")
+    (place / "data.csv").write_text("time_s,a,b,c,d,e\n1,1,2,3,4,5\n")
+    assert '"data.csv" must have rows at two times or more' in refused(capsys, "simulate model.safetensors --data data.csv")
+    (place / "data.csv").write_text("time_s,a,b,c,d,e\n1,1,2,3,4,5\n0,1,2,3,4,5\n")
+    assert '"data.csv": `time_s` must not go back' in refused(capsys, "simulate model.safetensors --data data.csv")
     (place / "data.csv").write_bytes(bytes(range(256)))
     refused(capsys, "simulate model.safetensors --data data.csv --sample-s 1")
+
+
+def test_no_command_writes_over_its_input(place, capsys):
+    content = (place / "model.safetensors").read_bytes()
+    for command in (
+        "quantize model.safetensors --out model.safetensors",
+        "simulate model.safetensors --samples 3 --out ./model.safetensors",
+        "codesign model.safetensors --out model.safetensors",
+        "import-ncps model.safetensors --out model.safetensors",
+    ):
+        assert "must be another file than the input" in refused(capsys, command)
+    assert (place / "model.safetensors").read_bytes() == content
+
+
+def test_a_number_that_is_none_is_refused(place, capsys):
+    assert "`threshold` must be one finite number" in refused(capsys, "simulate model.safetensors --samples 3 --threshold inf")
 
 
 # --- files between commands -------------------------------------------------------------------------------------------------------------
@@ -174,6 +197,12 @@ def test_files_of_one_stage_are_refused_by_another_by_name(place, capsys):
     capsys.readouterr()
     assert "quantised network" in refused(capsys, "estimate q.npz q.npz")
     assert "mapping" in refused(capsys, "map m.npz --out again.npz")
+    assert "but is a quantised network file" in refused(capsys, "quantize q.npz --out again.npz")
+    assert "but is a mapping file" in refused(capsys, "quantize m.npz --out again.npz")
+    assert "a file of liquid_neuro" in refused(capsys, "import-ncps q.npz --out again.safetensors")
+    assert run(shlex.split("simulate model.safetensors --samples 3 --out r.npz")) == 0
+    capsys.readouterr()
+    assert "but is that of a float network" in refused(capsys, "map q.npz --traffic r.npz --out again.npz")
     content = (place / "q.npz").read_bytes()
     (place / "q.npz").write_bytes(content[: len(content) // 2])
     assert "damaged" in refused(capsys, "map q.npz --out again.npz")
@@ -268,6 +297,24 @@ def test_interrupting_is_one_line(place):
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 130
     assert done.stderr.strip() == "liquid-neuro: interrupted"
+
+
+def test_an_interrupted_simulation_is_kept_and_says_so(place, capsys, monkeypatch):
+    looked, before = iter(range(10**6)), interrupts.perf_counter
+
+    def clock() -> float:
+        if next(looked) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return before()
+
+    monkeypatch.setattr(interrupts, "perf_counter", clock)
+    assert run(shlex.split("simulate model.safetensors --engine clock --out part.npz --json")) == 130
+    monkeypatch.undo()
+    printed = capsys.readouterr()
+    assert printed.err.strip() == "liquid-neuro: interrupted"
+    summary, recording = json.loads(printed.out), event_sim.load_recording(place / "part.npz")
+    assert summary["interrupted"] is recording.interrupted is True
+    assert 0 < summary["samples"] == len(recording.output_samples) < 2665
 
 
 def test_a20_what_a_target_lacks_is_refused_and_no_folder_is_written(place, capsys):

@@ -133,8 +133,15 @@ def test_contradictions_are_refused(options: dict, words: str) -> None:
         simulate(networks.l4(), EventStream.from_samples(X, sample_s=0.5), **options)
 
 
+def test_the_exact_solver_is_given_no_second_clock_either() -> None:
+    stream = EventStream.from_samples(X, sample_s=0.5)
+    with pytest.raises(ValueError, match="`sample_s` must not be given for a stream that has its own sample clock"):
+        simulate(networks.l4(solver=Exact()), stream, sample_s=0.25)
+    assert simulate(networks.l4(solver=Exact()), stream, sample_s=0.5).state_times_s.tolist() == [0.0, 0.5, 1.0, 1.5, 2.0]
+
+
 def test_things_that_are_no_network_or_stream_are_refused() -> None:
-    with pytest.raises(ValueError, match="`events` must be an EventStream or a list of them, but is ndarray"):
+    with pytest.raises(ValueError, match=r"`events` must be an EventStream, a list of them or rows .*, but is ndarray"):
         simulate(networks.l4(), X)  # type: ignore[call-overload]
     with pytest.raises(ValueError, match="`network` must be a LiquidNetwork or a QuantizedNetwork, but is NoneType"):
         simulate(None, EventStream.from_samples(X, sample_s=0.5))  # type: ignore[call-overload]
@@ -186,6 +193,38 @@ def test_exact_runs_record_every_boundary() -> None:
         rest = simulate(network, stream, initial=cut.final, **options)
         assert rest.state_times_s.tolist() == [1.1, pytest.approx(1.3)]
         np.testing.assert_allclose(rest.state[-1], run.state[-1], rtol=0, atol=run.error_bound)
+
+
+def test_a_list_of_rows_is_the_stream_of_its_rows() -> None:
+    rows = [(0.0, 0, 1.0), (0.5, 1, 0.3), (0.5, 0, -1.0), (1.2, 1, 0.0)]
+    stream = EventStream(*zip(*rows))
+    for options in ({"engine": "event"}, {"engine": "clocked"}, {"quantum": 1e-3}):
+        expected = simulate(networks.l4(solver=Exact()), stream, until=2.0, **options)
+        for given in (rows, tuple(rows), [list(row) for row in rows], [np.array(row) for row in rows], stream):
+            run = simulate(networks.l4(solver=Exact()), given, until=2.0, **options)
+            assert run.state.tobytes() == expected.state.tobytes()
+            assert run.error_bound_kind == expected.error_bound_kind
+    sampled = simulate(networks.l4(), rows, until=2.0, sample_s=0.1)
+    assert sampled.state.tobytes() == simulate(networks.l4(), stream, until=2.0, sample_s=0.1).state.tobytes()
+    assert simulate(networks.l4(), []) == []
+
+
+@pytest.mark.parametrize(
+    ("events", "sentence"),
+    [
+        ([(0.0, 0, 1.0), (0.5, 1)], r"row 1 of `events` must be \(time_s, channel, value\), but is \(0.5, 1\)"),
+        ([(0.0, 0.5, 1.0)], "row 0 of `events` must be"),
+        ([(0.0, 10**30, 1.0)], "row 0 of `events` must be"),
+        (iter([(0.0, 1.5, 1.0)]), "row 0 of `events` must be"),
+        ([(0.5, 0, 1.0), (0.2, 0, 1.0)], r"`time_s` must not go back, but falls from 0.5 s to 0.2 s in row 1"),
+        ([(0.0, 2, 1.0)], "`events` must have at most the network's 2 channels, but has 3"),
+        ([EventStream([0.0], [0], [1.0]), (0.0, 0, 1.0)], "the list holds a tuple"),
+        (X, r"rows \(time_s, channel, value\), but is ndarray; make a stream of samples x by EventStream.from_samples"),
+    ],
+)
+def test_rows_that_are_none_are_named(events: object, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        simulate(networks.l4(solver=Exact()), events)  # type: ignore[call-overload]
 
 
 def test_a_progress_bar_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:

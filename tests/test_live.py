@@ -8,10 +8,11 @@ import threading
 import networks
 import numpy as np
 import pytest
+from akida_networks import quantized_of, samples_of
 
 import event_sim
 import liquid_neuro
-from event_sim import EventStream, interrupts, simulate
+from event_sim import EventStream, frames, interrupts, simulate
 from liquid_neuro import Exact, LiquidNetwork, Wiring
 
 KINDS = {
@@ -139,6 +140,40 @@ def test_ctrl_c_returns_what_was_simulated(kind: str, monkeypatch: pytest.Monkey
     np.testing.assert_allclose(cut.output(cut.state_times_s[same])[0], whole.output(cut.state_times_s[same])[0], rtol=0, atol=1e-9)
     rest = simulate(network, stream, quantum=1e-3, initial=cut.final)
     np.testing.assert_allclose(rest.state[-1], whole.state[-1], rtol=0, atol=2e-2)
+
+
+def test_ctrl_c_keeps_the_frames_that_ran(monkeypatch: pytest.MonkeyPatch) -> None:
+    quantized = quantized_of("ncp")
+    stream = EventStream.from_samples(samples_of(7, windows=1, steps=400)[0], sample_s=1.0)
+    whole, run = simulate(quantized, stream), frames.simulate_frames
+
+    def pressed(*given: object, **options: object) -> frames.Frames:
+        result = run(*given, **options)  # type: ignore[arg-type]
+        if options["initial"].any():  # type: ignore[attr-defined]  # not in the first piece
+            signal.raise_signal(signal.SIGINT)
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(frames, "simulate_frames", pressed)
+        cut = simulate(quantized, stream)
+    ran = len(cut.output_samples)
+    assert cut.interrupted
+    assert not whole.interrupted
+    assert 0 < ran == cut.activity.samples < 400
+    rest = simulate(quantized, stream, initial=cut.final)
+    assert np.array_equal(whole.state, np.concatenate([cut.state, rest.state[1:]]))
+    assert np.array_equal(whole.events, np.concatenate([cut.events, rest.events]))
+    assert (whole.input_event_counts == cut.input_event_counts + rest.input_event_counts).all()
+    assert whole.stored_synaptic_operations == cut.stored_synaptic_operations + rest.stored_synaptic_operations
+
+
+def test_who_needs_whole_runs_is_interrupted_by_parts_of_them() -> None:
+    stream = EventStream.from_samples(np.zeros((3, 2)), sample_s=0.5)
+    runs = simulate(networks.l4(), [stream, stream])
+    assert interrupts.whole(runs, 2) == tuple(runs)
+    for part, count in ((runs, 3), ([], 1), ([runs[0], runs[1].told(interrupted=True)], 2)):
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.whole(part, count)
 
 
 def test_other_threads_and_other_handlers_are_left_alone() -> None:

@@ -9,7 +9,9 @@ import pytest
 from networks import GOLDEN_FOLDER, l4
 
 import event_sim
+import hardware_profiles
 import liquid_neuro
+import mappers
 from liquid_neuro import Fused, Interface, LTCSettings, Population, Projection, Wiring, cfc, integrate, ltc
 from liquid_neuro.__main__ import run
 
@@ -50,7 +52,25 @@ NCP |= {"recurrent_command_synapses": 3, "motor_fanin": 2, "seed": 1}
 SMALL = {"inputs": 3, "units": 9, "outputs": 2, "seed": 1}
 ADJACENCY = {"adjacency": np.eye(2), "sensory_adjacency": np.ones((1, 2)), "outputs": 1, "roles": None, "layers": (), "gap": None}
 NETWORK = {"seed": 0, "time_unit_s": 1.0, "mixed_memory": False, "interface": None}
+SAMPLES = np.random.default_rng(0).normal(size=(5, 2))
+STREAM = {"events": event_sim.EventStream.from_samples(SAMPLES, sample_s=1.0), "until": 3.0, "engine": "clocked", "tolerance": 1e-3}
+STREAM |= {"quantum": None, "order": None, "initial": None, "sample_s": None, "progress": False, "threads": 1, "record": "all"}
+ROWS = {"time_s": [0.0, 0.5], "channel": [0, 1], "value": [1.0, 2.0], "sample_times_s": None, "channels": 2, "sample_s": 0.5}
 CASES = {
+    "simulate": (event_sim.simulate, {"network": l4(), **STREAM, "most_events": 3}),
+    "stream": (event_sim.EventStream, {**ROWS, "durations_s": None, "sample_index": None}),
+    "from_samples": (event_sim.EventStream.from_samples, {"x": SAMPLES, "sample_s": 1.0, "threshold": 0.1}),
+    "from_timespans": (event_sim.EventStream.from_samples, {"x": SAMPLES, "timespans": np.ones(5), "time_unit_s": 2.0}),
+    "from_log": (event_sim.EventStream.from_log, {"time_s": np.arange(5.0), "x": SAMPLES, "threshold": 0.1, "until": 6.0}),
+    "from_counter": (
+        event_sim.EventStream.from_counter,
+        {"counter": [3, 5], "channel": [0, 1], "value": [1.0, 2.0], "tick_s": 1e-3, "bits": 32},
+    ),
+    "with_clock": (STREAM["events"].with_clock, {"sample_s": 1.0, "until": 2.0}),
+    "open": (event_sim.open, {"network": l4(), "quantum": 0.1, "initial": None, "sample_s": 1.0, "start_s": 0.0, "order": 1}),
+    "push": (event_sim.open(l4(), quantum=0.1, sample_s=1.0).push, {"time_s": 1.0, "channel": 0, "value": 1.0}),
+    "advance": (event_sim.open(l4(), quantum=0.1, sample_s=1.0).advance, {"until": 1.0}),
+    "output": (event_sim.simulate(l4(), STREAM["events"], engine="clocked").output, {"time_s": 1.0}),
     "ncp": (Wiring.ncp, NCP),
     "auto_ncp": (Wiring.auto_ncp, {**SMALL, "sparsity": 0.5}),
     "random": (Wiring.random, {**SMALL, "sparsity": 0.5}),
@@ -60,7 +80,7 @@ CASES = {
     "from_networkx": (Wiring.from_networkx, {"graph": WIRING.to_networkx(), "outputs": None}),
     "wiring": (
         lambda **given: dataclasses.replace(WIRING, **given),
-        {"source": 0, "polarity": 0, "roles": 0, "layers": 0, "gap_source": 0},
+        {name: getattr(WIRING, name) for name in ("source", "polarity", "roles", "layers", "gap_source")},
     ),
     "ltc": (ltc, {"wiring": WIRING, "solver": None, "softplus": True, "epsilon": 0.0, "input_mapping": "none", **NETWORK}),
     "cfc": (cfc, {"wiring_or_units": 4, "inputs": 3, "mode": "pure", "projection": 1, "activation": "relu", "dialect": "torch", **NETWORK}),
@@ -74,7 +94,7 @@ CASES = {
         {"cell": "ltc", "inputs": 3, "parameters": dict(LTC.parameters), "settings": LTC.settings, "solver": LTC.solver, "wiring": WIRING},
     ),
     "integrate": (integrate, {"network": LTC, "x": np.zeros((2, 3)), "timespans": None, "state": None}),
-    "load": (liquid_neuro.load, {"path": GOLDEN_FOLDER}),
+    "load": (liquid_neuro.load, {}),
     "load_ncps": (
         liquid_neuro.load_ncps,
         {"path": GOLDEN_FOLDER / "ltc_ncp19.npz", "ode_unfolds": 6, "outputs": None, "wiring": None, "prefix": None, "dialect": "torch"},
@@ -85,8 +105,10 @@ PYTHON = ("broadcast", "inhomogeneous", "could not convert", "truth value", "inv
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_no_argument_of_any_kind_raises_an_error_of_pythons_own(name):
+def test_no_argument_of_any_kind_raises_an_error_of_pythons_own(name, tmp_path):
     call, given = CASES[name]
+    given = {"path": liquid_neuro.save(LTC, tmp_path / "network")} if name == "load" else given
+    call(**given)  # is right before one argument is made wrong
     for argument in given:
         for value in ODD:
             sentence = refusal(call, {**given, argument: value})
@@ -140,3 +162,34 @@ def test_the_command_reads_a_part_of_a_larger_model(tmp_path, capsys):
     assert "head.weight" in capsys.readouterr().err
     assert run([*arguments, "--prefix", "policy."]) == 0
     assert liquid_neuro.load(tmp_path / "n.safetensors").units == 19
+
+
+def test_a_quantised_network_is_not_given_another_clock_in_silence():
+    stream = event_sim.EventStream.from_samples(np.zeros((5, 2)), sample_s=1.0)
+    quantized = mappers.quantize(l4(), hardware_profiles.load("loihi2"), calibration=SAMPLES)
+    with pytest.raises(ValueError, match="`sample_s` must not be given for a stream that has its own sample clock"):
+        event_sim.simulate(quantized, stream, sample_s=0.25)
+    assert event_sim.simulate(quantized, stream, sample_s=1.0).activity.samples == 5
+
+
+def test_what_another_stage_takes_is_named():
+    profile = hardware_profiles.load("loihi2")
+    quantized = mappers.quantize(l4(), profile, calibration=SAMPLES)
+    mapping = mappers.map_network(quantized, profile)
+    for call, sentence in (
+        (
+            lambda: mappers.map_network(l4(), profile),
+            "`quantized` must be of the class QuantizedNetwork, but is of LiquidNetwork",
+        ),
+        (lambda: mappers.map_network(quantized, "loihi2"), r"`profile` must be of the class HardwareProfile, but is of str; load one by"),
+        (lambda: mappers.map_network(quantized, profile, cores=1.5), r"cores: 1.5 needed, 128 available on loihi2; ask for 1 to 128"),
+        (lambda: mappers.map_network(quantized, profile, seed="x"), "seed must be a whole number"),
+        (lambda: mappers.map_network(quantized, profile, placer=[]), "`placer` must be one of"),
+        (lambda: mappers.check(quantized), "`mapping` must be of the class Mapping, but is of QuantizedNetwork; make one by map_network"),
+        (lambda: mappers.cost(quantized, None), "`mapping` must be of the class Mapping"),
+        (lambda: mappers.export(quantized, "c99", "x"), "mapping must be a Mapping, but is a QuantizedNetwork; make one by"),
+        (lambda: mappers.export(mapping, None, "x"), "target must be one of akida, c99, lava, but is"),
+        (lambda: mappers.export(mapping, "c99", None), "folder must be the path of a file, but is None"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            call()

@@ -32,7 +32,7 @@ def run(
     import mappers
     from liquid_neuro.quantized_storage import save_quantized
 
-    check_output(out)
+    check_output(out, model)
     network = read_network(model)
     budget = mappers.Budget(accuracy_drop=accuracy_drop, spike_ratio=spike_share)
     with working("Retraining and measuring", as_json):

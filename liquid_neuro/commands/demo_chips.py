@@ -98,6 +98,7 @@ def estimate(task: Task, loihi: Mapping, loihi_run: ChipRun, akida: Akida, strea
     import event_sim
     import hardware_profiles
     import mappers
+    from event_sim.interrupts import whole
     from mappers.report import CostRow
     from mappers.report_figures import engineering
 
@@ -105,7 +106,7 @@ def estimate(task: Task, loihi: Mapping, loihi_run: ChipRun, akida: Akida, strea
     calibration = event_sim.EventStream.from_samples(task.training_streams[0].x, sample_s=task.sample_s)
     compiled = mappers.quantize(loihi_run.quantized.network, controller, calibration=calibration)
     placed = ((loihi, loihi_run.recordings[0]), (akida.mapping, akida.run.recordings[0]))
-    on_controller = (mappers.map_network(compiled, controller), event_sim.simulate(compiled, streams[0]))
+    on_controller = (mappers.map_network(compiled, controller), whole(event_sim.simulate(compiled, [streams[0]]), 1)[0])
     rows = []
     for mapping, recording in (*placed, on_controller):
         cost = mappers.cost(mapping, recording)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from liquid_neuro.commands.demo_steps import ACCURACY_DROP, PUBLISHED_LTC, percent
+from liquid_neuro.commands.demo_steps import ACCURACY_DROP, percent
 from liquid_neuro.commands.demo_view import View
+from liquid_neuro.tasks import PUBLISHED_OCCUPANCY_ACCURACY
 
 if TYPE_CHECKING:
     from liquid_neuro.commands.demo_results import Results
@@ -88,7 +89,7 @@ def tiles(results: Results) -> list[Tile]:
     kept = after.accuracy >= trained.ltc_accuracy - ACCURACY_DROP
     fewer = after.spikes_per_sample <= before.spikes_per_sample / 3
     return [
-        Tile("LTC, test accuracy", percent(trained.ltc_accuracy), f"{others}; LTC paper {percent(PUBLISHED_LTC)}"),
+        Tile("LTC, test accuracy", percent(trained.ltc_accuracy), f"{others}; LTC paper {percent(PUBLISHED_OCCUPANCY_ACCURACY['LTC'])}"),
         Tile("on the chip, retrained", percent(after.accuracy), f"integers before retraining: {percent(before.accuracy)}", kept),
         Tile("spikes per sample", f"{after.spikes_per_sample:.1f}", f"{before.spikes_per_sample:.1f} before co-design", fewer),
         Tile(

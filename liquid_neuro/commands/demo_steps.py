@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from mappers.mapping import Mapping
 
 LTC_STEPS, CFC_STEPS = 600, 600
-PUBLISHED_LTC = 0.9463  # Hasani et al., Liquid Time-constant Networks, AAAI 2021, table of occupancy accuracies
 LAVA_SAMPLES = 100
 CORES = 8  # two tiles
 SPIKE_SHARE, ACCURACY_DROP = 1 / 3, 0.005
@@ -76,7 +75,7 @@ def train(task: Task, seed: int, view: View) -> Trained:
         fit = liquid_neuro.fit(task, network, steps=steps, seed=seed)
         accuracy = evaluate(task, fit.network).accuracy
         found[cell] = (fit.network, accuracy)
-        published = f"; LTC paper: {percent(PUBLISHED_LTC)}" if cell == "ltc" else ""
+        published = f"; LTC paper: {percent(tasks.PUBLISHED_OCCUPANCY_ACCURACY['LTC'])}" if cell == "ltc" else ""
         view.row(cell, "trained, test accuracy", percent(accuracy), f"{steps} steps in {fit.seconds:.1f} s, float{published}")
     (ltc, ltc_accuracy), (cfc, cfc_accuracy) = found["ltc"], found["cfc"]
     return Trained(ltc, cfc, ltc_accuracy, cfc_accuracy, baseline)
@@ -86,12 +85,13 @@ def simulate(task: Task, network: LiquidNetwork, view: View) -> EventRun:
     """Step 2: the test streams through the asynchronous engine, against the sampled reference of the same solver."""
     import event_sim
     import liquid_neuro
+    from event_sim.interrupts import whole
 
     streams = tuple(event_sim.EventStream.from_samples(stream.x, sample_s=task.sample_s) for stream in task.streams)
     for engine in ("event", "clocked"):  # compiled before anything is timed
         event_sim.simulate(network, streams[0], until=10 * task.sample_s, engine=engine)
-    recordings = tuple(event_sim.simulate(network, list(streams), engine="event"))
-    on_clock = event_sim.simulate(network, list(streams), engine="clocked")
+    recordings = whole(event_sim.simulate(network, list(streams), engine="event"), len(streams))
+    on_clock = whole(event_sim.simulate(network, list(streams), engine="clocked"), len(streams))
     reference = tuple(liquid_neuro.integrate(network, stream.x)[0] for stream in task.streams)
     error = np.concatenate([run.output_samples - y for run, y in zip(recordings, reference)])
     rms = float(np.sqrt(np.mean(error**2)))
@@ -123,9 +123,10 @@ def simulate(task: Task, network: LiquidNetwork, view: View) -> EventRun:
 def run_on_chip(task: Task, quantized: QuantizedNetwork, streams: tuple[EventStream, ...]) -> ChipRun:
     """A quantised network on the test windows (accuracy) and on the test streams (spikes)."""
     import event_sim
+    from event_sim.interrupts import whole
 
     accuracy = event_sim.evaluate(task, quantized).accuracy
-    recordings = tuple(event_sim.simulate(quantized, list(streams)))
+    recordings = whole(event_sim.simulate(quantized, list(streams)), len(streams))
     spikes = sum(total_spikes(run) for run in recordings)
     return ChipRun(quantized, accuracy, recordings, spikes / sum(stream.samples for stream in streams))
 

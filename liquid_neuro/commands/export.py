@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,9 @@ def run(
     processes: Annotated[
         str, typer.Option("--processes", help="lava alone: own (they run the programs) or library (Lava's own neurons, for a CfC).")
     ] = "",
+    unproved: Annotated[
+        bool, typer.Option("--unproved", help="Export although something is not proved to keep within its words; the files say what.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Export a mapped network: `lava` for Loihi-class chips, `c99` for microcontrollers, `akida` for the Akida-like profile."""
@@ -30,7 +34,11 @@ def run(
     existing(mapping, "mapping")
     check_export_folder(out)
     chosen = load_mapping(mapping)
-    with working("Exporting", as_json):
+    with working("Exporting", as_json), warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", UserWarning)
         options: dict[str, Any] = {"processes": processes} if processes else {}
+        options |= {"unproved": True} if unproved else {}
         result = mappers.export(chosen, target, out, **options)
-    show({"target": target, "path": str(result.path), "files": sorted(result.files)}, as_json, "Exported")
+    told: dict[str, Any] = {"target": target, "path": str(result.path), "files": sorted(result.files)}
+    told |= {"warning": " ".join(str(one.message) for one in warned)} if warned else {}
+    show(told, as_json, "Exported")

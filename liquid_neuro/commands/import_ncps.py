@@ -43,7 +43,7 @@ def run(
     import liquid_neuro
     from liquid_neuro import ncps
 
-    check_output(out)
+    check_output(out, checkpoint)
     existing(checkpoint, "checkpoint")
     if not (math.isfinite(time_unit_s) and time_unit_s > 0):
         raise ValueError(f"--time-unit-s must be positive, but is {time_unit_s}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from liquid_neuro.commands.shared import Json, check_output, goal_missed, show, working
+from liquid_neuro.commands.shared import Json, check_output, existing, goal_missed, show, working
 
 EXAMPLE = "liquid-neuro map quantized.npz --profile loihi2 --out mapping.npz"
 
@@ -29,10 +29,10 @@ def run(
     from liquid_neuro.quantized_storage import load_quantized
     from mappers.mapping_storage import save_mapping
 
-    check_output(out)
+    check_output(out, quantized, traffic)
     chip = hardware_profiles.load(profile)
-    network = load_quantized(quantized)
-    recording = None if traffic is None else load_recording(traffic)
+    network = load_quantized(existing(quantized, "quantised network"))
+    recording = None if traffic is None else load_recording(existing(traffic, "recording"))
     with working("Mapping", as_json):
         mapping = mappers.map_network(network, chip, traffic=recording, cores=cores)
         violations = mappers.check(mapping)

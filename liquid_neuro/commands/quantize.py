@@ -27,7 +27,7 @@ def run(
     import mappers
     from liquid_neuro.quantized_storage import save_quantized
 
-    check_output(out)
+    check_output(out, model, data)
     chip = hardware_profiles.load(profile)
     network = read_network(model)
     events = read_stream(network, task, data, sample_s, 0.0, None)

@@ -27,7 +27,7 @@ def run(
     from mappers.mapping_storage import load_mapping
     from mappers.report import CostRow, Tile, write_report
 
-    check_output(out)
+    check_output(out, mapping, recording, float_recording)
     chosen = load_mapping(existing(mapping, "mapping"))
     chip_run = load_recording(existing(recording, "recording"))
     float_run = None if float_recording is None else load_recording(existing(float_recording, "recording"))

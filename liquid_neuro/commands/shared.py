@@ -77,7 +77,7 @@ def show(result: Mapping[str, Any], as_json: bool, title: str = "") -> None:
 def text(value: Any) -> str:
     """A value for people: four significant digits, nested values on one line."""
     value = plain(value)
-    if value is None:
+    if value is None or (isinstance(value, list | dict) and not value):
         return "–"
     if isinstance(value, float):
         return f"{value:.4g}"
@@ -148,6 +148,8 @@ def read_stream(
     network: LiquidNetwork, task: str, data: Path | None, sample_s: float | None, threshold: float, samples: int | None
 ) -> EventStream:
     """The input of a run: rows of --data, else the first test recording of the task. Threshold 0: an event at every change."""
+    import numpy as np
+
     from event_sim import EventStream
 
     if data is None:
@@ -161,7 +163,13 @@ def read_stream(
     if time_s is not None:
         if sample_s is not None:
             raise ValueError(f'--sample-s must be left out, but is {sample_s}: "{data}" has a column time_s; leave out one of both')
-        return EventStream.from_log(time_s[:samples], x[:samples], threshold=threshold)
+        time_s, x = time_s[:samples], x[:samples]
+        if len(np.unique(time_s)) < 2:
+            raise ValueError(f'"{data}" must have rows at two times or more, since a row lasts until the next, but has only one')
+        try:
+            return EventStream.from_log(time_s, x, threshold=threshold)
+        except ValueError as error:
+            raise ValueError(f'"{data}": {error}') from None
     if sample_s is None:
         raise ValueError(f'"{data}" has no column time_s, so --sample-s must say how many seconds lie between two rows')
     if not (math.isfinite(sample_s) and sample_s > 0):
@@ -210,12 +218,15 @@ def _number(row: list[str], column: int, path: Path, number: int) -> float:
     return value
 
 
-def check_output(path: Path) -> Path:
-    """Refuse, before any work is done, an output path that cannot be written."""
+def check_output(path: Path, *inputs: Path | None) -> Path:
+    """Refuse, before any work is done, an output path that cannot be written, or that is one of the command's inputs."""
     if path.is_dir():
         raise ValueError(f'--out "{path}" must be a file, but is a folder; give a file name')
     if not path.parent.is_dir():
         raise ValueError(f'--out "{path}" must lie in an existing folder, but "{path.parent}" is none; create it first')
+    for given in inputs:
+        if given is not None and path.exists() and given.exists() and path.samefile(given):
+            raise ValueError(f'--out "{path}" must be another file than the input, but is "{given}" itself; give another name')
     check_writable(path.parent, path)
     return path
 

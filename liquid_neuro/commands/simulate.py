@@ -47,7 +47,7 @@ def run(
     from liquid_neuro.network import LiquidNetwork
 
     if out is not None:
-        check_output(out)
+        check_output(out, model, data)
     network = read_any_network(model)
     events = read_stream(float_network(network), task, data, sample_s, threshold, samples)
     if not isinstance(network, LiquidNetwork) and (engine != "auto" or quantum is not None):
@@ -58,7 +58,7 @@ def run(
     summary = {
         "recording": None if out is None else str(out),
         "engine": recording.engine,
-        "samples": events.samples,
+        "samples": len(recording.output_samples),
         "input_events": int(recording.input_event_counts.sum()),
         "neuron_events": int(recording.event_counts.sum()),
         "neuron_synaptic_operations": recording.neuron_synaptic_operations,
@@ -66,6 +66,9 @@ def run(
         "clocked_synaptic_operations": recording.clocked_synaptic_operations,
         "error_bound": recording.error_bound,
         "seconds": recording.seconds,
-        "last_output": recording.output_samples[-1],
+        "last_output": recording.output_samples[-1] if len(recording.output_samples) else None,
+        "interrupted": recording.interrupted,
     }
     show(summary, as_json, f"Simulated {model.name}")
+    if recording.interrupted:  # what was simulated is kept, but nobody takes it for the whole
+        raise KeyboardInterrupt
