@@ -3,9 +3,11 @@
 Chemical synapses are an LTC's conductance synapses, gap junctions its linear couplings. `python examples/connectome.py` prints what is in
 connectome.out; `python examples/connectome.py pictures/` writes raster.svg and network.svg there too.
 
-The parameters are a convention, not a fit. As in Wicks, Roehrig and Rankin (Journal of Neuroscience 16, 4017 (1996)), nobody knows the
-thresholds of the synapses, so each is put where its neuron rests and every synapse is half open at rest. Conductances follow the numbers of
-contacts. A touch opens a conductance in the touch neurons.
+The parameters are a convention, not a fit. Nobody knows the thresholds of the synapses, so each is put where its neuron rests, which leaves
+every synapse half open at rest and makes the resting potentials the solution of linear equations: the rule of the published model of the
+whole connectome (Kunert, Shlizerman and Kutz, Physical Review E 89, 052805 (2014)), after the sigmoid synapses of Wicks, Roehrig and
+Rankin's tap withdrawal circuit (Journal of Neuroscience 16, 4017-4031 (1996)). Conductances follow the numbers of contacts. A touch opens a
+conductance in the touch neurons.
 """
 
 import sys
@@ -18,13 +20,9 @@ import liquid_neuro
 from liquid_neuro.connectome import Connectome, celegans
 from mappers.report_pictures import flow_places, network_svg, raster_svg
 
-SYNAPSES, GAP, SLOPE, TOUCH = (
-    3.0,
-    0.05,
-    8.0,
-    20.0,
-)  # conductances in units of the leak: all synapses of a neuron, one gap contact; 1/potential
-MEMBRANE_S = 0.1  # 1 pF over 10 pS
+# Conductances in units of the leak: all synapses of a neuron, one contact of a gap junction, a touch. SLOPE: 1/potential.
+SYNAPSES, GAP, SLOPE, TOUCH = 3.0, 0.05, 8.0, 20.0
+MEMBRANE_S = 0.1  # 1 pF over 10 pS, the values that models of the whole connectome take from Varshney et al. (2011)
 QUANTUM = 0.0005  # of the distance between leak and excitatory reversal potential
 ANSWER = 0.01
 
@@ -52,6 +50,14 @@ def worm(worms: Connectome) -> tuple[liquid_neuro.LiquidNetwork, np.ndarray]:
     return network.with_parameters(parameters), rest
 
 
+folder = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+if folder is not None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(f"the pictures need a folder, but {folder} can be none ({error.strerror})", file=sys.stderr)
+        sys.exit(2)
+
 worms = celegans()
 network, rest = worm(worms)
 wiring = worms.wiring
@@ -60,8 +66,7 @@ print(f"network    {wiring.units} neurons, {wiring.synapse_count} synapses, {wir
 # Each touch lasts 0.3 s; the second comes when the worm has come to rest.
 touches = (("anterior touch", 0.1, 0.4), ("posterior touch", 1.6, 1.9))
 rows = [(time, worms.channels.index(name), level) for name, begin, end in touches for time, level in ((begin, 1.0), (end, 0.0))]
-events = event_sim.EventStream(*(np.array(column) for column in zip(*rows)))
-recording = event_sim.simulate(network, events, until=3.0, engine="event", order=2, quantum=QUANTUM, initial=rest)
+recording = event_sim.simulate(network, rows, until=3.0, engine="event", order=2, quantum=QUANTUM, initial=rest)
 sent = recording.events
 print(f"simulated  3.0 s, about {round(len(sent), -3)} events of {len(np.unique(sent['unit']))} neurons")
 assert recording.output_samples.size == 0  # no sample clock anywhere
@@ -77,12 +82,7 @@ for name, begin, _ in touches:
         unit = worms.unit(told)
         print(f"    {told:5}" + (f" after {10 * round(100 * after[unit]):3d} ms" if unit in after else " no"))
 
-if len(sys.argv) > 1:
-    folder = Path(sys.argv[1])
-    if folder.exists() and not folder.is_dir():
-        print(f"the pictures need a folder, but {folder} is a file", file=sys.stderr)
-        sys.exit(2)
-    folder.mkdir(parents=True, exist_ok=True)
+if folder is not None:
     groups = ["command" if unit < wiring.outputs else kind for unit, kind in enumerate(worms.types)]
     raster = raster_svg(sent["time_s"], sent["unit"], groups, (0.0, 3.0), inputs=touches, title="Events of 302 neurons")
     most = np.abs(recording.state - rest).max(axis=0)

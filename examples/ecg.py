@@ -10,6 +10,7 @@ shut, so that a beat counts once. Record 100 is a clean one; a detector for all 
 
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,8 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
         with np.load(path) as file:
             adc = file["adc"] if file["adc"].ndim == 1 else file["adc"][:, 0]
             marked = file["beat_sample"] if "beat_sample" in file else file["ann_sample"][file["ann_symbol"] != "+"]
-    except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        print(f"a record must be an .npz with adc and beat_sample, but {path} is not: {error}", file=sys.stderr)
+    except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        print(f"a record must be an .npz with adc and beat_sample, but {path} is not ({type(error).__name__})", file=sys.stderr)
         sys.exit(2)
     return (adc.astype(np.float64) - ZERO) / STEPS_PER_MV, marked / RATE_HZ
 

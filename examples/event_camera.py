@@ -10,7 +10,9 @@ little with every event: what an input of this project's event streams is. The n
 
 import sys
 import zipfile
+import zlib
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -18,8 +20,15 @@ import event_sim
 import liquid_neuro
 
 BLOCKS = (16, 12)
+DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 STEP = 0.01  # of a block's level, per event of one of its pixels
 QUANTUM = 1e-3
+
+
+def refuse(sentence: str) -> NoReturn:
+    """Say what is wrong with the recording, and exit with code 2."""
+    print(sentence, file=sys.stderr)
+    raise SystemExit(2)
 
 
 def read(path: Path) -> event_sim.EventStream:
@@ -27,23 +36,25 @@ def read(path: Path) -> event_sim.EventStream:
     try:
         with np.load(path) as file:
             t_us, x, y, brighter = (file[name] for name in ("t_us", "x", "y", "p"))
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        print(f"{path} must be an .npz file with t_us, x, y and p, but is not: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    if not len(x):
-        print(f"{path} must hold events, but holds none", file=sys.stderr)
-        raise SystemExit(2)
+    except DAMAGED as error:
+        refuse(f"{path} must be an .npz file with t_us, x, y and p, but is not ({type(error).__name__})")
+    if any(column.shape != (x.size,) or column.dtype.kind not in "iub" or (column < 0).any() for column in (t_us, x, y, brighter)):
+        refuse(f"{path} must hold t_us, x, y and p as whole numbers, one per event, but does not")
+    if not x.size:
+        refuse(f"{path} must hold events, but holds none")
     width, height = int(x.max()) + 1, int(y.max()) + 1
     block = (y.astype(np.int64) * BLOCKS[1] // height) * BLOCKS[0] + x.astype(np.int64) * BLOCKS[0] // width
     level, order = np.empty(len(block)), np.argsort(block, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(block[order])) + 1):
         level[rows] = STEP * np.cumsum(np.where(brighter[rows] > 0, 1.0, -1.0))
-    return event_sim.EventStream.from_counter(t_us, block, level, channels=BLOCKS[0] * BLOCKS[1])
+    try:
+        return event_sim.EventStream.from_counter(t_us, block, level, channels=BLOCKS[0] * BLOCKS[1])
+    except ValueError as error:
+        refuse(f"{path}: {error}")
 
 
 if len(sys.argv) != 2:
-    print("a recording must be given: python examples/event_camera.py recording.npz", file=sys.stderr)
-    raise SystemExit(2)
+    refuse("a recording must be given: python examples/event_camera.py recording.npz")
 events = read(Path(sys.argv[1]))
 wiring = liquid_neuro.Wiring.ncp(events.channels, 12, 6, 1, 6, 4, 6, 6)
 network = liquid_neuro.ltc(wiring, seed=1, solver="exact", time_unit_s=0.05)

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from liquid_neuro.wiring import INTER, MOTOR, UNKNOWN, Wiring
 
 IntArray = npt.NDArray[np.int32]
-# Gentle touch (Chalfie et al., Journal of Neuroscience 5, 956 (1985)): of the anterior body, which reverses, and of the posterior, which
-# moves forward. AVA and AVB are the command neurons of these two movements.
+# Gentle touch (Chalfie et al., "The neural circuit for touch sensitivity in Caenorhabditis elegans", Journal of Neuroscience 5, 956-964
+# (1985)): of the anterior body, which reverses, and of the posterior, which moves forward. AVA and AVB are the command neurons of the two.
 TOUCH = {"anterior touch": ("ALML", "ALMR", "AVM"), "posterior touch": ("PLML", "PLMR")}
 COMMAND = ("AVAL", "AVAR", "AVBL", "AVBR")
 

@@ -66,3 +66,21 @@ def test_the_event_camera_says_what_it_needs(tmp_path: Path, arguments: tuple[st
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(sentence)
     assert done.stderr.count("\n") == 1
+
+
+def test_a_file_of_another_kind_is_one_sentence_without_bad_advice(tmp_path: Path) -> None:
+    (tmp_path / "text.npz").write_text("no archive")
+    np.savez(tmp_path / "reals.npz", t_us=[0.5], x=[1.5], y=[0], p=[1])
+    np.savez(tmp_path / "back.npz", t_us=[9, 3], x=[1, 1], y=[0, 0], p=[1, 1])
+    (tmp_path / "plain").write_text("")
+    for name, argument, sentence in (
+        ("event_camera", "text.npz", "text.npz must be an .npz file with t_us, x, y and p, but is not (ValueError)"),
+        ("event_camera", "reals.npz", "reals.npz must hold t_us, x, y and p as whole numbers"),
+        ("event_camera", "back.npz", "back.npz: `counter` must not go back"),
+        ("ecg", "text.npz", "a record must be an .npz with adc and beat_sample, but text.npz is not (ValueError)"),
+        ("connectome", "plain", "the pictures need a folder, but plain can be none (File exists)"),
+    ):
+        done = run(name, tmp_path, argument)
+        assert (done.returncode, done.stdout) == (2, ""), done.stderr
+        assert done.stderr.startswith(sentence)
+        assert done.stderr.count("\n") == 1
