@@ -6,12 +6,7 @@ per tick is the difference of a long and a short run, so that starting Python an
 
 from __future__ import annotations
 
-import argparse
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,7 +15,7 @@ import numpy as np
 
 import hardware_profiles
 import mappers
-from benchmarks.engines import fastest, processor
+from benchmarks.measuring import fastest, first_calls, write_report
 from event_sim import EventStream
 from event_sim.chip_run import ChipRun
 from event_sim.fixed import run_chip
@@ -102,12 +97,36 @@ def microseconds_per_tick(case: Case) -> float:
     return kernel_seconds(quantized, case.x, 7) / (len(case.x) * quantized.ticks_per_sample) * 1e6
 
 
+def constant_input(case: Case) -> tuple[float, float]:
+    """(active compartments, microseconds) per tick once the first sample has been held for 1,000 samples: integers may circle for good."""
+    quantized, still = quantized_of(case), np.tile(case.x[:1], (2000, 1))
+    ticks = 1000 * quantized.ticks_per_sample
+    seconds = kernel_seconds(quantized, still, 3) - kernel_seconds(quantized, still[:1000], 3)
+    long, short = (run_chip(quantized, EventStream.from_samples(x, sample_s=1.0)).activity for x in (still, still[:1000]))
+    assert long is not None
+    assert short is not None
+    active = sum(int((long.active_updates[p.name] - short.active_updates[p.name]).sum()) for p in quantized.populations if p.program)
+    return active / ticks, seconds / ticks * 1e6
+
+
+def microseconds_at_rest(case: Case) -> float:
+    """CPU time per tick of a machine in which no compartment has anything to do: what is left is the clock and the host's samples."""
+    quantized, samples = quantized_of(case), 1000
+    plan = make_plan(
+        quantized.network, EventStream.from_samples(np.zeros((samples, case.x.shape[1])), sample_s=1.0), None, None, None, sampled=True
+    )
+    assert isinstance(plan, SampledPlan)
+    run = ChipRun(quantized, plan, np.zeros((samples, case.x.shape[1]), dtype=np.int64), None, False)
+    run.machine.queued[:], run.machine.queue_length[:] = 0, 0
+    return fastest(lambda: run.samples(0, samples), 1) / (samples * quantized.ticks_per_sample) * 1e6
+
+
 def speed() -> list[str]:
     """The simulator alone."""
     lines = [
         "| network | compartments | stored synapses | synaptic operations per tick | active compartments per tick | us per tick "
-        "| M synaptic operations/s | us per tick when nothing changes |",
-        "|---|" + "---|" * 7,
+        "| M synaptic operations/s | constant input: active compartments per tick | constant input: us per tick | at rest: us per tick |",
+        "|---|" + "---|" * 9,
     ]
     for case in cases():
         quantized = quantized_of(case)
@@ -117,11 +136,10 @@ def speed() -> list[str]:
         ticks = len(case.x) * quantized.ticks_per_sample
         operations = activity.stored_operations.sum() / ticks
         active = sum(int(counts.sum()) for counts in activity.active_updates.values()) / ticks
-        still = np.tile(case.x[:1], (2000, 1))
-        settled = (kernel_seconds(quantized, still, 3) - kernel_seconds(quantized, still[:1000], 3)) / 1000 / quantized.ticks_per_sample
+        moving, constant = constant_input(case)
         lines.append(
             f"| {case.name} | {quantized.compartments} | {quantized.stored_synapses} | {operations:.0f} | {active:.0f} | {us:.2f} "
-            f"| {operations / us:.0f} | {settled * 1e6:.3f} |"
+            f"| {operations / us:.0f} | {moving:.0f} | {constant:.3f} | {microseconds_at_rest(case):.4f} |"
         )
     return lines
 
@@ -149,33 +167,22 @@ def beside_lava() -> list[str]:
     return lines
 
 
-def first_calls() -> list[str]:
-    """CPU seconds of the first call in a fresh process, with and without compiled kernels on disk."""
-    lines = ["| cell | compiling, s | from the cache, s |", "|---|---|---|"]
-    for cell in ("ltc", "cfc"):
-        with tempfile.TemporaryDirectory() as folder:
-            command, environment = [sys.executable, "-c", COLD.replace("CELL", cell)], {**os.environ, "XDG_CACHE_HOME": folder}
-            times = [float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout) for _ in range(2)]
-        lines.append(f"| {cell} | {times[0]:.2f} | {times[1]:.2f} |")
-    return lines
+def first_call() -> list[str]:
+    """CPU seconds of the first call, by cell."""
+    return first_calls("cell", [(cell, COLD.replace("CELL", cell)) for cell in ("ltc", "cfc")])
 
 
 def main() -> None:
     """Run everything, print it and write the table."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
     assert chip.run_ticks is not None  # compiled before anything is timed
-    started = time.perf_counter()
-    text = [f"# Chip simulator\n\n{processor()}, one thread; CPU time of the simulator, wall time of Lava, on a shared machine.\n"]
     parts = (
         ("The simulator (bounds asked for: 1.8 us per tick of LTC-19, 100 M synaptic operations/s)", speed),
         ("Beside live lava-nc 0.10.0 (asked for: 1,000 times at 19 neurons, 300 times at 300)", beside_lava),
-        ("First call", first_calls),
+        ("First call", first_call),
     )
-    for title, part in parts:
-        text.append(f"## {title}\n\n" + "\n".join(part()) + "\n")
-        print(text[-1], flush=True)
-    RESULTS.write_text("\n".join(text))
-    print(f"{time.perf_counter() - started:.0f} s", file=sys.stderr)
+    write_report(
+        __doc__, "Chip simulator", "one thread; CPU time of the simulator, wall time of Lava, on a shared machine.", parts, RESULTS
+    )
 
 
 if __name__ == "__main__":

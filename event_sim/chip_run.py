@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from event_sim.chip_activity import ChipActivity, Trace
 from event_sim.chip_machine import (
+    clock_at,
     continue_from,
     fingerprint,
     layout_of,
@@ -98,13 +99,14 @@ class ChipRun:
         self._call(self.words[:0], self.answer_ticks, self.answer_ticks * self.quantized.network.units)
 
     def _call(self, words: IntArray, ticks: int, most_events: int) -> None:
-        from event_sim.kernels import chip
+        from event_sim.kernels.addresses import addresses
+        from event_sim.kernels.chip import run_ticks
 
-        record = self.record._replace(events=np.zeros((most_events, 3), dtype=np.int64), event_count=np.zeros(1, dtype=np.int64))
+        record = self.record._replace(events=np.empty((most_events, 3), dtype=np.int64), event_count=np.zeros(1, dtype=np.int64))
         period, limit = self.quantized.ticks_per_sample, word_limit(self.quantized.accumulator_bits)
-        first_sample = self.first_tick // period
-        clock = np.zeros((3, len(self.quantized.populations)), dtype=np.int64)
-        chip.run_ticks(self.layout, self.machine, record, words, clock, period, self.tick, ticks, first_sample, self.first_tick, limit)
+        clock = clock_at(self.layout, period, self.tick, self.first_tick // period)
+        layout, machine = addresses(self.layout), addresses(self.machine)
+        run_ticks(layout, machine, record, words, clock, period, self.tick, ticks, self.first_tick, limit)
         self.events.append(record.events[: record.event_count[0]].copy())
         self.tick += ticks
 

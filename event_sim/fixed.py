@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from event_sim.chip_machine import MACHINE_STATE, layout_of, machine_at_rest, state_record, word_limit
+from event_sim.chip_machine import MACHINE_STATE, clock_at, layout_of, machine_at_rest, state_record, word_limit
 from event_sim.chip_run import ChipRun
 from event_sim.events import EventStream, FloatArray, IntArray
 from event_sim.interrupts import interruptible, pieces
@@ -64,23 +64,24 @@ def state_words(quantized: QuantizedNetwork, x: npt.ArrayLike, timespans: npt.Ar
 
     timespans: model units, for networks that take irregular time: one number, (time,) or (batch, time); 1 each when left out.
     """
-    from event_sim.kernels import chip
+    from event_sim.kernels.addresses import addresses
+    from event_sim.kernels.chip import run_ticks
 
-    words = _host_windows(quantized, x, timespans)
+    words = host_windows(quantized, x, timespans)
     layout, states = layout_of(quantized), np.zeros((*words.shape[:2], quantized.network.units), dtype=np.int64)
     if not words.size:
         return states
     ticks = quantized.ticks_per_sample * (words.shape[1] - 1) + quantized.read_tick + 1
-    limit = word_limit(quantized.accumulator_bits)
+    limit, clock = word_limit(quantized.accumulator_bits), clock_at(layout, quantized.ticks_per_sample, 0, 0)
 
     def part(rows: range) -> None:
         machine, at_rest = machine_at_rest(quantized, layout), machine_at_rest(quantized, layout)
-        clock = np.zeros((3, len(quantized.populations)), dtype=np.int64)
+        arrays = addresses(layout), addresses(machine)
         for window in rows:
             for array, rest in zip(machine[:MACHINE_STATE], at_rest):
                 array[:] = rest
             record = state_record(states[window])
-            chip.run_ticks(layout, machine, record, words[window], clock, quantized.ticks_per_sample, 0, ticks, 0, 0, limit)
+            run_ticks(*arrays, record, words[window], clock.copy(), quantized.ticks_per_sample, 0, ticks, 0, limit)
 
     workers = max(1, min(os.cpu_count() or 1, words.shape[0] * words.shape[1] // 512))
     edges = np.linspace(0, len(words), workers + 1).astype(int)
@@ -100,7 +101,7 @@ def direct_samples(quantized: QuantizedNetwork, x: npt.ArrayLike, timespans: npt
     """
     if isinstance(quantized.formats, LibraryFormats):
         return state_words(quantized, x, timespans)
-    words = _host_windows(quantized, x, timespans)
+    words = host_windows(quantized, x, timespans)
     inputs = quantized.network.inputs
     direct: Callable[..., IntArray]
     if quantized.network.cell == "ltc":
@@ -131,7 +132,7 @@ def elapsed_words(quantized: QuantizedNetwork, timespans: npt.ArrayLike | None, 
     return words
 
 
-def _host_windows(quantized: QuantizedNetwork, x: npt.ArrayLike, timespans: npt.ArrayLike | None) -> IntArray:
+def host_windows(quantized: QuantizedNetwork, x: npt.ArrayLike, timespans: npt.ArrayLike | None) -> IntArray:
     """Words (batch, time, host compartments) of windows and their timespans."""
     words: IntArray = quantized.input_format.quantize(x)
     words = words[None] if words.ndim == 2 else words
@@ -145,7 +146,7 @@ def _host_windows(quantized: QuantizedNetwork, x: npt.ArrayLike, timespans: npt.
 
 def _host_words(quantized: QuantizedNetwork, plan: SampledPlan) -> IntArray:
     """Words (K, host compartments) of a stream's samples; ValueError where their timespans are none that the integers know."""
-    words: IntArray = _host_windows(quantized, plan.levels, plan.timespans if quantized.elapsed is not None else None)[0]
+    words: IntArray = host_windows(quantized, plan.levels, plan.timespans if quantized.elapsed is not None else None)[0]
     if quantized.elapsed is not None:
         return words
     timespan = quantized.formats.timespan

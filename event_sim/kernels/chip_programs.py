@@ -1,16 +1,18 @@
 """The neurons' integer programs as functions in the machine's code: each is compiled once and called by its address.
 
-So the chip's loop need not know them: it is compiled once for all networks, and a network costs the programs that are new.
+So the chip's loop need not know them: it is compiled once for all networks, and a network costs the programs that are new. One call runs
+a program over ranges of neighbouring compartments, whose words, accumulators and parameters lie side by side, so that the compiler can
+take several compartments at a time.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numba.types
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba.extending import intrinsic
 
 from event_sim.kernels.jit import called_by_address, recompiled
@@ -19,18 +21,15 @@ from liquid_neuro.cells.interpret import with_primitives
 
 Array = Any  # of NumPy, int64
 
-_POINTERS, _NUMBERS = 8, 5  # of `_compute`
+_POINTERS, _NUMBERS = 7, 6  # of `_compute`
 types: Any = numba.types
-_WORDS, _PLACES = types.CPointer(types.int64), types.CPointer(types.uint32)
-_SIGNATURE = types.void(_PLACES, *[_WORDS] * (_POINTERS - 1), *[types.int64] * _NUMBERS)
+_SIGNATURE = types.void(*[types.CPointer(types.int64)] * _POINTERS, *[types.int64] * _NUMBERS)
 
 
 def _call_program(typing_context: Any, address: Any, pointers: Any, numbers: Any) -> Any:
-    """Calls the program at `address` with addresses of eight arrays and five numbers (the arguments of `_compute`)."""
+    """Calls the program at `address` with addresses of seven arrays and six numbers (the arguments of `_compute`)."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        from llvmlite import ir  # type: ignore[import-untyped]
-
         word, none = ir.IntType(64), ir.VoidType()
         place = word.as_pointer()
         function = ir.FunctionType(none, [place] * _POINTERS + [word] * _NUMBERS)
@@ -42,16 +41,41 @@ def _call_program(typing_context: Any, address: Any, pointers: Any, numbers: Any
     return types.void(types.int64, types.UniTuple(types.int64, _POINTERS), types.UniTuple(types.int64, _NUMBERS)), generate
 
 
+def _apart(typing_context: Any) -> Any:
+    """Tells the compiler that the arrays whose addresses this function was given do not overlap: only then does it work side by side."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        for argument in context.call_conv.get_arguments(builder.function):
+            if isinstance(argument.type, ir.PointerType):
+                argument.add_attribute("noalias")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+def _length(typing_context: Any, value: Any) -> Any:
+    """`bit_length` by the processor's count of leading zeros."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word, bit = ir.IntType(64), ir.IntType(1)
+        zeros = builder.module.declare_intrinsic("llvm.ctlz", [word], ir.FunctionType(word, [word, bit]))
+        return builder.sub(ir.Constant(word, 64), builder.call(zeros, [arguments[0], ir.Constant(bit, 0)]))
+
+    return types.int64(types.int64), generate
+
+
 call_program: Any = intrinsic(_call_program)
+apart: Any = intrinsic(_apart)
+bit_length_of_word: Any = intrinsic(_length)
 
 
 def _bit_length(value: int) -> Any:
-    """`bit_length` by the processor's floating point, which holds such integers exactly."""
-    return math.frexp(value)[1]
+    """`bit_length` of a non-negative integer."""
+    return bit_length_of_word(value)
 
 
-def _evaluate(state: int, total: Array, x: int, parameters: Array, y: int, tables: Any) -> int:
-    """Stands for a program: the new word, unsaturated, of a compartment whose accumulators begin at x and whose parameters at y."""
+def _evaluate(state: int, total: Array, x: int, parameters: Array, y: int, size: int, tables: Any) -> int:
+    """Stands for a program: the new word, unsaturated, of a compartment with accumulators x, x + 1, … and parameters y, y + size, …"""
     return state
 
 
@@ -65,31 +89,39 @@ def _look_up(table: Any, index: int) -> Any:
     return table[0][table[1] + index]
 
 
+_ports = 0  # stands for how many accumulators a compartment has
+
+
 def _compute(
-    queue: Any,
+    ranges: Any,
     state: Any,
     total: Any,
-    place: Any,
     parameters: Any,
     entries: Any,
     bounds: Any,
     fresh: Any,
-    first: int,
     count: int,
+    first: int,
+    size: int,
+    place: int,
     row: int,
-    width: int,
     edge: int,
 ) -> None:
-    """The new words of `count` queued compartments, unsaturated, into `fresh`.
+    """The new words, unsaturated, of the compartments of `count` ranges (first compartment, how many), one behind the other into `fresh`.
 
-    first: the population's first compartment, and where its queue begins. row, width: where its parameters begin, and how many a
-    compartment has. edge: where the bounds of its tables begin. All but `queue` (uint32) hold int64; they come as pointers, at which an
-    index is not looked at: no index is negative.
+    first, size: the population's first compartment and how many it has. place, row: where its accumulators and its parameters begin;
+    accumulators lie compartment by compartment, parameters one after the other, each for all compartments. edge: where the bounds of its
+    tables begin. Arrays (int64) come as pointers, at which an index is not looked at: no index is negative.
     """
+    apart()
     tables = _cut(entries, bounds, edge)
-    for q in range(count):
-        i = queue[first + q]
-        fresh[q] = _evaluate(state[i], total, place[i], parameters, row + (i - first) * width, tables)
+    done = 0
+    for r in range(count):
+        begin, many = ranges[2 * r], ranges[2 * r + 1]
+        x, y = place + (begin - first) * _ports, row + begin - first
+        for k in range(many):
+            fresh[done + k] = _evaluate(state[begin + k], total, x + k * _ports, parameters, y + k, size, tables)
+        done += many
 
 
 def _written(source: str, **names: Any) -> Callable[..., Any]:
@@ -100,19 +132,17 @@ def _written(source: str, **names: Any) -> Callable[..., Any]:
 
 @cache
 def compiled_program(name: str) -> Any:
-    """The compiled `_compute` for the program of that name ("" is the host's, whose words are set and stay); its address is `.address`.
+    """The compiled `_compute` for the program of that name; its address is `.address`.
 
     How many ports, parameters and tables a program takes stands in its entry in PROGRAMS.
     """
-    arguments, pieces, cell = "state", "entries", None
-    if name:
-        program = PROGRAMS[name]
-        ports = [f"total[x + {n}]" for n in range(len(program.ports))]
-        parameters = [f"parameters[y + {n}]" for n in range(len(program.parameters))]
-        tables = [f"tables[{n}]" for n in range(len(program.tables))]
-        arguments = f"program({', '.join(['state', *ports, *parameters, *tables])})"
-        pieces = ", ".join(f"(entries, bounds[edge + {n}])" for n in range(len(program.tables))) or pieces
-        cell = recompiled(with_primitives(program.function, {"bit_length": _bit_length, "look_up": _look_up}))
-    evaluate = recompiled(_written(f"lambda state, total, x, parameters, y, tables: {arguments}", program=cell))
-    cut = recompiled(_written(f"lambda entries, bounds, edge: ({pieces},)"))
-    return called_by_address(_compute, _SIGNATURE, f"chip.{name}", _evaluate=evaluate, _cut=cut)
+    program = PROGRAMS[name]
+    ports = [f"total[x + {n}]" for n in range(len(program.ports))]
+    parameters = [f"parameters[y + {n} * size]" for n in range(len(program.parameters))]
+    tables = [f"tables[{n}]" for n in range(len(program.tables))]
+    arguments = f"program({', '.join(['state', *ports, *parameters, *tables])})"
+    pieces = ", ".join(f"(entries, bounds[edge + {n}])" for n in range(len(program.tables))) or "entries"
+    cell = recompiled(with_primitives(program.function, {"bit_length": _bit_length, "look_up": _look_up}), True)
+    evaluate = recompiled(_written(f"lambda state, total, x, parameters, y, size, tables: {arguments}", program=cell), True)
+    cut = recompiled(_written(f"lambda entries, bounds, edge: ({pieces},)"), True)
+    return called_by_address(_compute, _SIGNATURE, f"chip.{name}", _evaluate=evaluate, _cut=cut, _ports=len(program.ports))

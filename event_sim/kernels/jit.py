@@ -25,8 +25,9 @@ import numpy as np
 
 from hardware_profiles import fixed_point
 
-FLAGS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+FLAGS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 BARE: dict[str, Any] = {**FLAGS, "_nrt": False}  # without the run time that counts references
+WITHIN: dict[str, Any] = {"forceinline": True, "no_cpython_wrapper": True}  # a part of its callers: Python cannot call it
 _CONFIG: Any = numba.config  # numba makes its settings at run time, so that type checkers cannot see them
 STALE_AFTER_S = 30 * 24 * 3600.0
 
@@ -77,20 +78,27 @@ def bare(function: Callable[..., Any]) -> Any:
     return numba.njit(**BARE)(function)
 
 
+def inlined(function: Callable[..., Any]) -> Any:
+    """As `bare`, without a call: for helpers that take many arrays, each of which is seven arguments."""
+    return numba.njit(**{**BARE, **WITHIN})(function)
+
+
 @cache
-def recompiled(function: Callable[..., Any]) -> Any:
+def recompiled(function: Callable[..., Any], within: bool = False) -> Any:
     """A compiled copy of a plain Python function whose callees are compiled too: a cell's integer program, made fast from its one source.
 
     Globals that are plain Python functions (the primitives of fixed_point and the cell's own helpers) are replaced by compiled copies; the
     original is left alone. Result and arguments are int64 (or int64 arrays for tables).
+    within: for compiled callers alone, which need no way in from Python.
     """
     names = {
-        name: recompiled(value)
+        name: recompiled(value, True)
         for name in function.__code__.co_names
         if isinstance(value := function.__globals__.get(name), FunctionType) and value is not function
     }
     # Inlined: a call that is not would be linked by name, to whichever compiled version of that name the process met first.
-    return numba.njit(forceinline=True, **FLAGS)(_copy(function, names, "recompiled"))
+    flags = {**FLAGS, **WITHIN, "no_cpython_wrapper": within}
+    return numba.njit(**flags)(_copy(function, names, "recompiled"))
 
 
 def _copy(function: Callable[..., Any], names: dict[str, Any], variant: str) -> FunctionType:
