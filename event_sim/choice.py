@@ -56,10 +56,10 @@ class Prices(NamedTuple):
 CACHED, LARGE = 3e4, 3e6
 CLOCK = Prices(450e3, 50.0, 100.0, 2.0, 4.0, 0.0, (0.6, 1.5))
 CLOCK_EXACT = Prices(600e3, 170.0, 500.0, 2.0, 25.0, 0.0, (1.8, 3.0))
-EVENTS = Prices(700e3, 150.0, 100.0, 1.0, 0.9, 0.0, (4.3, 25.0), 1.5)
+EVENTS = Prices(700e3, 150.0, 100.0, 1.0, 0.9, 0.0, (4.3, 25.0), 1.6)
 EVENTS_EXACT = {
-    1: Prices(900e3, 140.0, 500.0, 15.0, 0.0, 300.0, (20.0, 60.0), 1.25),
-    2: Prices(900e3, 160.0, 500.0, 40.0, 0.0, 300.0, (55.0, 120.0), 1.25),
+    1: Prices(900e3, 140.0, 500.0, 15.0, 0.0, 300.0, (20.0, 60.0), 1.31),
+    2: Prices(900e3, 160.0, 500.0, 40.0, 0.0, 300.0, (55.0, 120.0), 1.35),
 }
 CFC_CLOCK = Prices(500e3, 0.0, 500.0, 2.0, 80.0, 0.0, (0.6, 1.0))
 CFC_EVENTS = Prices(700e3, 0.0, 500.0, 2.0, 80.0, 0.0, (0.7, 1.2), 2.0)
@@ -195,7 +195,7 @@ def _foreseen_ltc(plan: tolerances.Plan, order: int, tolerance: float) -> _Fores
         shares, window = np.repeat(np.arange(plan.samples), np.diff(first)) / max(plan.samples, 1), BUSY / max(plan.samples, 1)
     else:
         prices, clock, moments = EVENTS_EXACT[order], CLOCK_EXACT, len(plan.record_s)
-        steps, channel = _exact_steps(plan, tolerance), plan.channel
+        steps, channel = exact_steps(plan, tolerance), plan.channel
         evaluations = 2.0 * steps * size
         length_s = (plan.end_s - plan.start_s) or 1.0
         shares, window = (plan.time_s - plan.start_s) / length_s, BUSY * plan.network.time_unit_s / length_s
@@ -219,7 +219,7 @@ def _foreseen_ltc(plan: tolerances.Plan, order: int, tolerance: float) -> _Fores
     )
 
 
-def _exact_steps(plan: ContinuousPlan, tolerance: float) -> float:
+def exact_steps(plan: ContinuousPlan, tolerance: float) -> float:
     """How many steps all runs of the exact clock will take together, by trying the first part of the run; infinite out of its reach."""
     from event_sim import clocked_exact
 

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
-from event_sim import bounds
+from event_sim import bounds, companions, sparse
 from event_sim.events import FloatArray
 from event_sim.interrupts import Watch, interruptible
+from event_sim.ltc_arrays import clocked_operations, fan_out
 from event_sim.plan import ContinuousPlan, SampledPlan
 from event_sim.recording import Recording
 from liquid_neuro.cells import cfc, ltc
+from liquid_neuro.network import Fused
 
 Plan = SampledPlan | ContinuousPlan
-FIRST_QUANTUM = {1: 1 / 20, 2: 1 / 40}  # of the tolerance, by order: what most networks with ncps' ranges need
-FINEST = 0.05  # of the first quantum
+FIRST_QUANTUM = {1: 0.14, 2: 0.2}  # of the tolerance, by order: what most networks of many neurons with ncps' ranges need
+FEW = 0.4  # times that in networks of few neurons, whose companions are trusted less
+MEASURED_QUANTUM = 0.5  # of the tolerance, where the error will be measured
+RUNS = 3
+FINEST = 1 / 400  # of the tolerance
 MARGIN = 0.8  # of the tolerance, for which later quanta aim
-SEED = 20160  # of the moves
+CHEAP = 5e7  # synapse evaluations on the clock (some 50 ms) that nobody minds
+PER_OPERATION = 10.0  # synapse evaluations on the clock that take as long as a synaptic operation of an event
+PER_STEP = 60.0  # the same for a step of the exact clock and a synapse or a neuron, as far as the first intervals tell of the others
+LEAST_STEPS = 14  # of the exact clock per interval: runs of 2, 4 and 8
+EXACT_SHARE = 1 / 8  # of the tolerance, which the exact clock keeps
 
 
 def to_tolerance(
@@ -30,20 +37,39 @@ def to_tolerance(
     watch: Watch | None = None,
     worth: Callable[[Recording, float], bool] | None = None,
 ) -> Recording:
-    """An event-driven run whose quantum was chosen for the tolerance; `error_bound` tells what was reached.
+    """An event-driven run whose quanta were chosen for the tolerance; `error_bound` tells what was reached.
 
-    Where the first run does not keep it, a second one has a finer quantum, unless that had to be more than 20 times finer: then the network
-    amplifies so much that the first run is as good an answer. watch: of the first run. worth: whether to make the second run, given the
-    first one and the factor of its quantum.
+    Where a run does not keep it, another one has finer quanta, up to RUNS in all, unless these had to be less than FINEST of the tolerance:
+    then the network amplifies so much that the run is as good an answer. watch: of the first run; with it the clock runs beside events only
+    where it costs less than they do. worth: whether to make another run, given the last one and the factor of its quanta.
     """
-    quantum = np.full(plan.network.units, tolerance * FIRST_QUANTUM[order])
-    run = with_errors(plan, event_run(plan, quantum, order, progress, watch), order)
-    if run.error_bound <= tolerance or run.interrupted:
-        return run
-    factor = MARGIN * tolerance / run.error_bound
-    if factor < FINEST or (worth is not None and not worth(run, factor)):
-        return run
-    return with_errors(plan, event_run(plan, quantum * factor, order, progress), order)
+    clock = Clock(plan, EXACT_SHARE * tolerance, 0.0 if watch is not None else CHEAP)
+    quantum = first_quanta(plan, tolerance, order, clock.cheap)
+    run = _told(plan, event_run(plan, quantum, order, progress, watch), order, clock, tolerance)
+    for _ in range(RUNS - 1):
+        factor = MARGIN * tolerance / run.error_bound
+        if run.error_bound <= tolerance or run.interrupted or factor * float(quantum.mean()) < FINEST * tolerance:
+            break
+        if worth is not None and not worth(run, factor):
+            break
+        quantum = quantum * factor
+        run = _told(plan, event_run(plan, quantum, order, progress), order, clock, tolerance)
+    return run
+
+
+def first_quanta(plan: Plan, tolerance: float, order: int, measured: bool) -> FloatArray:
+    """(units,) quanta to try first: by what neurons do to each other (sparse.py) in an LTC that is not too large for that."""
+    units = plan.network.units
+    share = MEASURED_QUANTUM if measured else FIRST_QUANTUM[order] * (1.0 if units >= bounds.MANY else FEW)
+    quantum = np.full(units, tolerance * share)
+    if plan.network.cell != "ltc":
+        return quantum
+    values = ltc.effective(plan.network)
+    if len(values.w) > sparse.MOST_SHAPED:
+        return quantum
+    levels = plan.levels if isinstance(plan, SampledPlan) else plan.levels_at(plan.record_s[:: max(len(plan.record_s) // 16, 1)])
+    usual = levels.mean(axis=0) if len(levels) else plan.start.inputs
+    return quantum * sparse.shape_of_quanta(values, fan_out(values)[:units].astype(np.float64), plan.start.state, usual)
 
 
 def event_run(plan: Plan, quantum: FloatArray, order: int, progress: bool, watch: Watch | None = None) -> Recording:
@@ -57,16 +83,110 @@ def event_run(plan: Plan, quantum: FloatArray, order: int, progress: bool, watch
 
 
 def with_errors(plan: Plan, run: Recording, order: int, confirm: bool = True) -> Recording:
-    """The recording of an event-driven run of the plan with its error bound. confirm: by a coarse companion, else by the estimate."""
-    errors = _errors(plan, run, order, confirm)
+    """The recording of an event-driven run of the plan with its error bound. confirm: by a run beside it, else by the estimate."""
+    clock = Clock(plan, float(run.quantum.max()) / 2.0, CHEAP) if confirm and run.quantum.any() else None
+    return _told(plan, run, order, clock, 0.0)
+
+
+# --- the clock beside events ----------------------------------------------------------------------------------------------------------
+
+
+class Clock:
+    """The clock-driven run of a plan, made at most once, and only where it costs little. tolerance: of the exact solver's.
+
+    cheap: synapse evaluations that may be spent on it whatever the events cost. evaluations: those that it is foreseen to take.
+    """
+
+    def __init__(self, plan: Plan, tolerance: float, cheap: float) -> None:
+        self.plan, self.tolerance, self.most = plan, tolerance, cheap
+        self._run: Recording | None = None
+        self._evaluations: float | None = None
+        self._refused = False
+
+    @property
+    def cheap(self) -> bool:
+        """Whether it costs little whatever the events cost."""
+        return self.most > 0.0 and self._takes_at_most(self.most)
+
+    def beside(self, run: Recording) -> Recording | None:
+        """The clock-driven run, where it costs little beside this run of events; None elsewhere, and where it came to no end."""
+        if self._run is None and not self._refused and self._takes_at_most(max(self.most, PER_OPERATION * run.stored_synaptic_operations)):
+            self._run = self._tried()
+            self._refused = self._run is None
+        return self._run
+
+    def _takes_at_most(self, evaluations: float) -> bool:
+        if self._evaluations is None:
+            least = self._least()
+            if least > evaluations:
+                return False
+            self._evaluations = least if isinstance(self.plan, SampledPlan) else self._foreseen(least)
+        return self._evaluations <= evaluations
+
+    def _least(self) -> float:
+        """Evaluations without which there is no clock-driven run."""
+        network = self.plan.network
+        if network.cell == "cfc":
+            assert isinstance(self.plan, SampledPlan)
+            return float(self.plan.samples * sum(array.size for array in network.parameters.values()))
+        values = ltc.effective(network)
+        if isinstance(self.plan, SampledPlan):
+            assert isinstance(network.solver, Fused)
+            return float(clocked_operations(values, network.solver.unfolds, self.plan.samples))
+        intervals = len(np.union1d(self.plan.record_s, self.plan.time_s)) - 1
+        return float(PER_STEP * LEAST_STEPS * intervals * (len(values.w) + len(values.gap_w) + values.units))
+
+    def _foreseen(self, least: float) -> float:
+        """Evaluations that the exact clock takes, by its first intervals."""
+        from event_sim import choice
+
+        assert isinstance(self.plan, ContinuousPlan)
+        values = ltc.effective(self.plan.network)
+        steps = choice.exact_steps(self.plan, self.tolerance)
+        return max(least, PER_STEP * steps * (len(values.w) + len(values.gap_w) + values.units))
+
+    def _tried(self) -> Recording | None:
+        from event_sim import clocked
+
+        try:
+            run = clocked.run_clocked(self.plan, self.tolerance, False)
+        except ValueError:  # no number of steps keeps the tolerance
+            return None
+        return None if run.interrupted else run
+
+
+# --- what is known of an error --------------------------------------------------------------------------------------------------------
+
+
+def _told(plan: Plan, run: Recording, order: int, clock: Clock | None, enough: float) -> Recording:
+    errors = _errors(plan, run, order, clock, enough)
     return run.told(error_bound=errors.bound, error_bound_kind=errors.kind, error_estimate=errors.estimate)
 
 
-def _errors(plan: Plan, run: Recording, order: int, confirm: bool) -> bounds.Errors:
-    network, quantum = plan.network, run.quantum
+def _errors(plan: Plan, run: Recording, order: int, clock: Clock | None, enough: float) -> bounds.Errors:
+    """enough: a bound that needs no better one. clock: None where nothing is to be run beside."""
+    quantum = run.quantum
     if not quantum.any():
         return bounds.Errors(bounds.ROUNDING, "rounding", bounds.ROUNDING)
-    start = plan.start.state
+    proved, width = _proved(plan, run, order)
+    if proved <= max(float(quantum.max()), enough):
+        return bounds.Errors(proved, "derived", proved)
+    found = None
+    if clock is not None and not run.interrupted:
+        with interruptible():
+            found = _measured(plan, run, order, clock) or _confirmed(plan, run, order)
+    if found is None:
+        estimate = _estimate(plan, run, order)
+        found = bounds.Errors(estimate, "estimate", estimate)
+    for bound, kind in ((proved, "derived"), (width, "box")):
+        if bound < found.bound:
+            found = bounds.Errors(bound, kind, min(bound, found.estimate))
+    return found
+
+
+def _proved(plan: Plan, run: Recording, order: int) -> tuple[float, float]:
+    """(the derived bound, the width of the box of states), infinite where there is none."""
+    network, start = plan.network, plan.start.state
     if network.cell == "cfc":
         assert isinstance(plan, SampledPlan)
         values, ran = cfc.effective(network), plan.timespans[plan.timespans > 0]
@@ -75,19 +195,32 @@ def _errors(plan: Plan, run: Recording, order: int, confirm: bool) -> bounds.Err
     else:
         numbers = ltc.effective(network)
         low, high = bounds.invariant_box(numbers, start)
-        proved = bounds.derived(numbers, quantum, low, high, *plan.level_range()) if order == 1 else float("inf")
-    width = float((high - low).max()) + bounds.ROUNDING
-    if proved <= float(quantum.max()):
-        return bounds.Errors(proved, "derived", proved)
-    estimate = _estimate(plan, run, order)
-    difference = _difference(plan, run, order) if confirm and not run.interrupted else None
-    found = bounds.Errors(estimate, "estimate", estimate)
-    if difference is not None:
-        found = bounds.confirmed(difference, estimate, quantum, order)
-    for bound, kind in ((proved, "derived"), (width, "box")):
-        if bound < found.bound:
-            found = bounds.Errors(bound, kind, min(bound, found.estimate))
-    return found
+        proved = bounds.derived(numbers, run.quantum, low, high, *plan.level_range()) if order == 1 else float("inf")
+    return proved, float((high - low).max()) + bounds.ROUNDING
+
+
+def _measured(plan: Plan, run: Recording, order: int, clock: Clock) -> bounds.Errors | None:
+    """The errors by the clock-driven run; None without one, or where Ctrl-C ended what else it takes."""
+    right = clock.beside(run)
+    if right is None:
+        return None
+    bound = companions.apart(run, right.state) + right.error_bound * max(1.0, float(np.abs(right.state).max()))
+    amplifies = plan.network.cell == "cfc" or bound > bounds.TRUSTED * float(run.quantum.mean())
+    if isinstance(plan, SampledPlan) and amplifies:  # then rounding is amplified as well
+        nudged = companions.states_of(plan, np.full(plan.network.units, bounds.NUDGE), order, 0)
+        if nudged is None:
+            return None
+        bound += companions.apart(right, nudged)
+    return bounds.Errors(bound, "measured", bound)
+
+
+def _confirmed(plan: Plan, run: Recording, order: int) -> bounds.Errors | None:
+    """The errors by coarse companions; None where Ctrl-C ended them."""
+    found = companions.differences(plan, run, order)
+    if found is None:
+        return None
+    estimate = 0.0 if bounds.in_proportion(found, run.quantum, order) else _estimate(plan, run, order)
+    return bounds.confirmed(found, estimate, run.quantum, order)
 
 
 def _estimate(plan: Plan, run: Recording, order: int) -> float:
@@ -96,86 +229,24 @@ def _estimate(plan: Plan, run: Recording, order: int) -> float:
     state = run.state
     if len(run.state_units):  # most states are gone; the last one is not
         last = run.final.state
-        state, rows = np.zeros((len(state), network.units)), rows[-1:]
+        rows = [len(state) - 1]
+        state = np.zeros((len(state), network.units))
         state[rows] = last[0] if isinstance(last, tuple) else last
     if isinstance(plan, SampledPlan):
         held = np.concatenate([plan.levels, plan.start.inputs[None]]) if not plan.samples else plan.levels
+        held = np.concatenate([held, held[-1:]])
     else:
         held = plan.levels_at(run.state_times_s)
     if network.cell == "cfc":
         assert isinstance(plan, SampledPlan)
         values = cfc.effective(network)
-        spans = plan.timespans if plan.samples else np.zeros(1)
+        spans = np.append(plan.timespans, plan.timespans[-1:]) if plan.samples else np.zeros(1)
+        rows = rows if network.units <= bounds.MOST_UNITS else []
         return bounds.response(quantum, [bounds.cfc_jacobian(values, state[row], held[row], spans[row]) for row in rows])
     numbers = ltc.effective(network)
     disturbance = quantum if order == 1 else bounds.SECOND_ORDER * quantum
-    return bounds.response(disturbance, [bounds.ltc_jacobian(numbers, state[row], held[row]) for row in rows])
-
-
-# --- the coarse companion -------------------------------------------------------------------------------------------------------------
-
-
-def _difference(plan: Plan, run: Recording, order: int) -> float | None:
-    """The largest difference of a run's states to those of its companion; None where Ctrl-C ended that."""
-    quantum, draw = bounds.COARSER[order] * run.quantum, np.random.default_rng(SEED)
-    with interruptible() as stopped:
-        if isinstance(plan, ContinuousPlan):
-            states = _continuous(plan, quantum, order, draw, stopped)
-        else:
-            states = _sampled(plan, quantum, draw, stopped)
-    if states is None:
-        return None
-    written = states[:, run.state_units] if len(run.state_units) and states.shape[1] != run.state.shape[1] else states
-    return float(np.abs(written - run.state)[1:].max(initial=0.0))
-
-
-def _sampled(plan: SampledPlan, quantum: FloatArray, draw: np.random.Generator, stopped: Callable[[], bool]) -> FloatArray | None:
-    """(K + 1, units or columns): the states of the companion, moved by its quantum at KICKS samples."""
-    from event_sim.cfc_machine import CfCMachine
-    from event_sim.ltc_machines import FusedMachine
-
-    machine = (CfCMachine if plan.network.cell == "cfc" else FusedMachine)(plan.network, quantum, plan.start)
-    columns = np.arange(plan.network.units) if isinstance(machine, CfCMachine) else plan.kept.columns
-    states = np.empty((plan.samples + 1, len(columns)))
-    states[0] = plan.start.state[columns]
-    edges = np.unique(np.linspace(0, plan.samples, min(bounds.KICKS, max(plan.samples, 1)) + 1).astype(int))
-    for begin, end in pairwise(edges.tolist()):
-        if stopped():
-            return None
-        moved: Any  # records with a value and a quantum
-        if isinstance(machine, CfCMachine):
-            moved = machine.arrays.signals[plan.network.inputs :]
-        else:
-            moved, machine.progress["step"] = machine.neurons, 0.0  # another step: all neurons are looked at
-        moved["value"] += moved["quantum"] * draw.choice([-1.0, 1.0], len(moved))
-        here = slice(begin, end)
-        rows = plan.boundaries_s[begin : end + 1], plan.lengths_s[here], plan.timespans[here], plan.levels[here]
-        if isinstance(machine, CfCMachine):
-            machine.run(*rows, states[begin : end + 1])
-        else:
-            machine.run(*rows, states[begin : end + 1], columns)
-    return states
-
-
-def _continuous(
-    plan: ContinuousPlan, quantum: FloatArray, order: int, draw: np.random.Generator, stopped: Callable[[], bool]
-) -> FloatArray | None:
-    """(n, columns): the states of the companion at the recorded times, moved by its quantum at the start."""
-    from event_sim.kernels.ltc_exact import BEGIN
-    from event_sim.ltc_machines import ExactMachine
-
-    unit_s, count = plan.network.time_unit_s, plan.network.units
-    machine = ExactMachine(plan.network, quantum, plan.start, plan.start_s, order=order, length_s=plan.end_s - plan.start_s)
-    machine.neurons["value"] += quantum * draw.choice([-1.0, 1.0], count)
-    machine.progress["phase"] = BEGIN  # all neurons are looked at
-    changes = machine.changes(plan.time_s, plan.channel, plan.value, plan.start.inputs)
-    record, columns = plan.record_s / unit_s, plan.kept.columns
-    states = np.empty((len(record), len(columns)))
-    begin, end = machine.begin, plan.end_s / unit_s
-    for part in range(1, bounds.KICKS + 1):
-        if stopped():
-            return None
-        to = end if part == bounds.KICKS else begin + (end - begin) * (part / bounds.KICKS)
-        machine.run(to, changes, record, states, columns)
-        machine.clear()
-    return states
+    if network.units <= bounds.MOST_UNITS:
+        return bounds.response(disturbance, [bounds.ltc_jacobian(numbers, state[row], held[row]) for row in rows])
+    if len(numbers.w) > bounds.MOST_SYNAPSES:
+        return bounds.response(disturbance, [])
+    return max(sparse.worst_response(sparse.pulls_of(numbers, state[row], held[row]), disturbance) for row in rows)

@@ -43,7 +43,7 @@ def test_the_error_stays_within_the_estimate_on_random_networks(seed: int, quant
     x = walk(12, 2, seed)
     run = simulate(network, EventStream.from_samples(x, sample_s=1.0), quantum=quantum, order=2)
     assert np.abs(run.state[1:] - trajectory(network, x).states[0]).max() <= run.error_bound
-    assert run.error_bound_kind in ("derived", "confirmed")
+    assert run.error_bound_kind in ("derived", "measured")
 
 
 def test_events_grow_with_the_root_of_the_quantum() -> None:

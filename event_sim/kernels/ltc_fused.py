@@ -216,13 +216,6 @@ def couple(neurons: Any, gaps: Any, first: int, last: int, jump: float, now: int
 
 
 @bare
-def catch_up(run: Any, messages: Any, newest: Any, lines: Any, heap: Any, place: Any, index: int, time: float) -> None:
-    """Let a line hear all that reaches it by a time."""
-    while lines[index].next >= 0 and messages[lines[index].next].time + lines[index].delay <= time:
-        hear(run, messages, newest, lines, heap, place, 0, index)
-
-
-@bare
 def write_states(neurons: Any, kept: Any, now: int, states: Any, row: int) -> None:
     """Write the values of the neurons `kept` at grid time now."""
     for index in range(len(kept)):
@@ -310,7 +303,7 @@ def run_fused(begin: int, end: int, unfolds: int, restart: bool, senders: int, p
             while len(lines) > 0 and heap[0].due <= clock + SLACK * step:
                 line = lines[heap[0].entry]
                 heard += line.last - line.first
-                catch_up(run, messages, newest, lines, heap, place, heap[0].entry, clock + SLACK * step)
+                hear(run, messages, newest, lines, heap, place, 0, heap[0].entry)  # in order of time: the longest line gives messages back
                 reached = collect(line.first, line.last, synapses, line.level, places, gates, reached)
                 count, reached = deliver_block(BLOCK, neurons, synapses, places, gates, reached, now, mark, touched, count)
             count, reached = deliver_block(0, neurons, synapses, places, gates, reached, now, mark, touched, count)
