@@ -40,7 +40,7 @@ class Prices(NamedTuple):
     """Nanoseconds: of the set-up and per synapse of it, per sample or interval, per neuron and recorded time, per neuron and (sub-)step,
     per event, and per synaptic operation in networks of up to CACHED and of LARGE synapses (its logarithm is interpolated in between).
 
-    companion: what a run and its coarse companion cost together, in runs.
+    companion: what a run and its coarse companions cost together, in runs.
     """
 
     setup: float
@@ -56,7 +56,7 @@ class Prices(NamedTuple):
 CACHED, LARGE = 3e4, 3e6
 CLOCK = Prices(450e3, 50.0, 100.0, 2.0, 4.0, 0.0, (0.6, 1.5))
 CLOCK_EXACT = Prices(600e3, 170.0, 500.0, 2.0, 25.0, 0.0, (1.8, 3.0))
-EVENTS = Prices(700e3, 150.0, 100.0, 1.0, 0.9, 0.0, (4.3, 25.0), 1.6)
+EVENTS = Prices(700e3, 150.0, 100.0, 1.0, 0.9, 0.0, (4.3, 25.0), 2.6)
 EVENTS_EXACT = {
     1: Prices(900e3, 140.0, 500.0, 15.0, 0.0, 300.0, (20.0, 60.0), 1.31),
     2: Prices(900e3, 160.0, 500.0, 40.0, 0.0, 300.0, (55.0, 120.0), 1.35),
@@ -181,21 +181,21 @@ def _foreseen_ltc(plan: tolerances.Plan, order: int, tolerance: float) -> _Fores
     wiring, units = ltc.wiring_of(plan.network), plan.network.units
     recurrent, sensory, busy = wiring.synapse_count + 2 * wiring.gap_count, wiring.sensory_synapse_count, 0.0
     fan_out = recurrent / units or 1.0
-    size, heard_by = recurrent + sensory, np.bincount(wiring.sensory_source, minlength=wiring.inputs)
+    size = recurrent + sensory
     if isinstance(plan, SampledPlan):
         assert isinstance(plan.network.solver, Fused)
-        first, channel, _ = plan.changes
+        changing = np.flatnonzero(np.diff(plan.changes[0]))
         prices, clock, moments = EVENTS, CLOCK, plan.samples
         steps = float(plan.samples * plan.network.solver.unfolds)
-        evaluations = steps * recurrent + int(np.count_nonzero(np.diff(first))) * sensory
+        evaluations = steps * recurrent + len(changing) * sensory
         way = ltc_ways.prices_of(ltc.effective(plan.network))
         busy = RATE * (recurrent + units * way.event)  # and what is done together costs little more
         busy, operation = steps * min(busy, np.inf if np.isinf(way.to_lanes) else way.everything), price_of(prices, size)
-        heard_by = 0 * heard_by  # what an engine tells to have spent holds its inputs
-        shares, window = np.repeat(np.arange(plan.samples), np.diff(first)) / max(plan.samples, 1), BUSY / max(plan.samples, 1)
+        of_inputs: FloatArray = np.zeros(len(changing))  # what this engine tells to have spent holds its inputs
+        shares, window = changing / max(plan.samples, 1), BUSY / max(plan.samples, 1)
     else:
         prices, clock, moments = EVENTS_EXACT[order], CLOCK_EXACT, len(plan.record_s)
-        steps, channel = exact_steps(plan, tolerance), plan.channel
+        steps = exact_steps(plan, tolerance)
         evaluations = 2.0 * steps * size
         length_s = (plan.end_s - plan.start_s) or 1.0
         shares, window = (plan.time_s - plan.start_s) / length_s, BUSY * plan.network.time_unit_s / length_s
@@ -203,7 +203,8 @@ def _foreseen_ltc(plan: tolerances.Plan, order: int, tolerance: float) -> _Fores
             quantum = tolerance * tolerances.FIRST_QUANTUM[2]
             busy = RATE * length_s / plan.network.time_unit_s * SECOND_ORDER[0] * float(np.sqrt(SECOND_ORDER[1] / quantum)) * recurrent
         operation = price_of(prices, size) + prices.event / fan_out
-    of_inputs = heard_by[channel] * price_of(prices, size)
+        heard_by = np.bincount(wiring.sensory_source, minlength=wiring.inputs)
+        of_inputs = heard_by[plan.channel] * price_of(prices, size)
     fixed, on_clock = (
         p.setup + p.synapse * size + p.sample * moments + units * (p.record * moments + p.step * steps) for p in (prices, clock)
     )
