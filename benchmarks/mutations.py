@@ -28,14 +28,29 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("hardware_profiles", "liquid_neuro", "event_sim", "mappers", "tests", "pyproject.toml")
-FILES = (
-    *(f"liquid_neuro/cells/{name}.py" for name in ("integer", "ltc_integer", "cfc_integer", "lstm_integer", "cfc_heads")),
-    "hardware_profiles/fixed_point.py",
-)
+NOT_OURS = ("cfc_library",)  # Lava's own neurons: Lava says what they compute
+
+
+def program_files() -> tuple[str, ...]:
+    """The files that programs.py collects the integer programs from, with their helpers and primitives."""
+    tree = ast.parse((ROOT / "liquid_neuro/cells/programs.py").read_text())
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "liquid_neuro.cells"]
+    names = ["integer", *(item.name for node in imports for item in node.names if item.name not in NOT_OURS)]
+    return (*(f"liquid_neuro/cells/{name}.py" for name in names), "hardware_profiles/fixed_point.py")
+
+
+FILES = program_files()
 THIRD_PARTIES = ("numpy", "numba", "networkx", "safetensors.numpy", "hypothesis", "pytest", "_pytest.main", "ast", "inspect", "linecache")
 WRITTEN_DOWN = "test_programs.py"
 FAST = ("test_fixed_point.py", "test_intervals.py", "test_program_bounds.py", "test_verification.py")
-SLOW = ("test_ltc_integers.py", "test_cfc_integers.py", "test_akida.py", "test_akida_chip.py", "test_integers.py")  # compile kernels anew
+SLOW = (
+    "test_ltc_integers.py",
+    "test_ltc_memory.py",
+    "test_cfc_integers.py",
+    "test_akida.py",
+    "test_akida_chip.py",
+    "test_integers.py",
+)  # compile kernels anew
 EQUIVALENT = {"absolute": "nothing: the same function, since -0 is 0"}  # by function: mutants that compute the same
 HEAD = """# Every number of the integer programs, changed by one
 
@@ -92,6 +107,8 @@ def proved() -> str:
         ("ltc_ncp19", "loihi2", "exact", timed),
         ("ltc_ncp19", "loihi2", "exact", {}),
         ("ltc_ncp19", "loihi2", "", timed),
+        ("ltc_auto32_mixed", "loihi2", "", {}),
+        ("ltc_auto32_mixed", "loihi2", "exact", timed),
         ("cfc_default", "loihi2", "", {}),
         ("cfc_default", "loihi2", "", timed),
         ("cfc_pure", "loihi2", "", {}),

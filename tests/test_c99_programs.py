@@ -36,6 +36,11 @@ def coupled(solver="fused", seed=0):
     return network if solver == "fused" else network.with_solver(solver)
 
 
+def remembering(solver):
+    """An LTC with mixed memory."""
+    return liquid_neuro.ltc(Wiring.auto_ncp(3, 8, 2, 0.5, seed=3), seed=3, mixed_memory=True, solver=solver)
+
+
 def small_cfc(mode, layers):
     return liquid_neuro.cfc(5, inputs=3, mode=mode, seed=1, backbone_layers=layers, backbone_units=6)
 
@@ -51,6 +56,8 @@ CASES = {
     "wired_timed": (lambda: golden("cfc_wired_ncp19")[0], True, {}),
     "mixed": (lambda: golden("cfc_mixed")[0], False, {}),
     "mixed_timed": (lambda: golden("cfc_mixed")[0], True, {}),
+    "ltc_mixed": (lambda: golden("ltc_auto32_mixed")[0], False, {}),
+    "ltc_mixed_timed": (lambda: remembering("exact"), True, {"neuron": 3, "gate": 2, "memory": 4}),
 }
 
 

@@ -63,11 +63,20 @@ KINDS = {
     "irregular": (NETWORKS["ltc explicit"], {"timespans": (0.01, 3.0), "thresholds": RAISED["ltc"]}),
     "exact irregular": (NETWORKS["ltc explicit"].with_solver("exact"), {"timespans": (0.01, 3.0), "ticks_per_sample": 6}),
     "gap junctions": (liquid_neuro.ltc(GAPS, seed=4), {}),
+    "memory": (liquid_neuro.ltc(SMALL, seed=6, mixed_memory=True), {"thresholds": {**RAISED["ltc"], "memory": 3}}),
+    "memory exact irregular": (
+        liquid_neuro.ltc(SMALL, seed=6, mixed_memory=True, solver="exact"),
+        {"timespans": (0.01, 3.0), "ticks_per_sample": 14, "thresholds": {**RAISED["ltc"], "memory": 3}},
+    ),
 }
 
 
 @pytest.mark.parametrize(
-    "name", ["exact irregular", "gap junctions", *(pytest.param(name, marks=pytest.mark.slow) for name in ("exact", "irregular"))]
+    "name",
+    [
+        *("exact irregular", "gap junctions", "memory"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("exact", "irregular", "memory exact irregular")),
+    ],
 )
 def test_the_forward_is_the_chip_in_every_kind_of_ltc(name):
     network, how = KINDS[name]
@@ -85,7 +94,7 @@ def test_the_forward_is_the_chip_in_every_kind_of_ltc(name):
         _, parameters, constants = _prepared(quantized)
         slope, words = jax.jit(jax.grad(loss, has_aux=True))(parameters, constants, jnp.asarray(x))
     assert (np.asarray(words) == fixed.state_words(quantized, x, 1.0 if spans is None else spans)[..., quantized.output_compartments]).all()
-    for parameter in ("cm", "w", "gap_w", "sensory_mu"):
+    for parameter in ("cm", "w", "gap_w", "sensory_mu", "lstm.input_map.weight", "lstm.recurrent_map.weight"):
         if parameter in slope:
             assert np.isfinite(slope[parameter]).all()
             assert np.abs(slope[parameter]).max() > 0
@@ -179,7 +188,7 @@ def test_thresholds_change_the_count_but_not_the_key():
 
 
 def test_spike_weights_name_populations():
-    with pytest.raises(ValueError, match='spike weights must name some of input, neuron, gate, but name "backbone"'):
+    with pytest.raises(ValueError, match='spike weights must name some of input, neuron, gate, memory, but name "backbone"'):
         integer_forward(mappers.quantize(NETWORKS["ltc"], LOIHI, calibration=X), {"backbone": 1.0})
 
 

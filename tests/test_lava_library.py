@@ -190,8 +190,8 @@ def test_an_export_from_library_neurons_is_refused_where_there_is_none(tmp_path)
     mapping = mappers.map_network(mappers.quantize(ltc(Wiring.random(3, 5, 2, 0.4, seed=1), seed=1), LOIHI), LOIHI)
     with pytest.raises(ExportError, match=r"network must be a CfC to be built from library neurons, but is an LTC"):
         export(mapping, "lava", tmp_path / "lava", processes="library")
-    with pytest.raises(ExportError, match=r"allow_saturation must be left out for Lava's own neurons"):
-        export(mapping, "lava", tmp_path / "lava", processes="library", allow_saturation=True)
+    with pytest.raises(ExportError, match=r"unproved must be left out for Lava's own neurons"):
+        export(mapping, "lava", tmp_path / "lava", processes="library", unproved=True)
     with pytest.raises(ExportError, match=r'processes must be one of own, library, but is "chip"'):
         export(mapping, "lava", tmp_path / "lava", processes="chip")
     assert list(tmp_path.iterdir()) == []

@@ -145,6 +145,7 @@ def with_program(quantized, name, random):
     """The neuron under another program of the same parameters, and of some for irregular time."""
     neuron, program = quantized.population("neuron"), PROGRAMS[name]
     known = {**neuron.parameters, "exponent": np.array([int(random.integers(-29, 22))])}
+    known |= {"unfolds": np.array([3]), "hold": np.array([10]), "recalled_shift": np.array([int(random.integers(0, 4))])}
     if "exponent" in program.parameters:
         known["capacitance"] = np.array([int(random.integers(1 << 28, 1 << 29))])
     tables = {"reciprocal": ltc_integer.reciprocal_table(), "exponential": ltc_integer.exponential_table()}
@@ -154,7 +155,11 @@ def with_program(quantized, name, random):
         parameters={part: known[part] for part in program.parameters},
         tables={part: tables[part] for part in program.tables},
     )
-    return dataclasses.replace(quantized, populations=(quantized.populations[0], changed))
+    wires = quantized.projections
+    if "recalled" in program.ports:
+        first = np.eye(quantized.population("input").size, 1, dtype=int)
+        wires += (toy_chips.projection("input", "neuron", "recalled", first, "excitatory"),)
+    return dataclasses.replace(quantized, populations=(quantized.populations[0], changed), projections=wires)
 
 
 @pytest.mark.parametrize("program", LTC_PROGRAMS)
@@ -179,9 +184,11 @@ def test_no_neuron_leaves_its_box(seed, program):
     states = np.unique(np.concatenate([[low, high], np.linspace(low, high, 60).astype(int), random.integers(low, high + 1, 60)]))
     grid = [np.repeat(states, len(messages)), *(np.tile(values, len(states)) for values in sums)]
     parameters = [int(values[0]) for values in neuron.parameters.values()]
-    for elapsed in (0, 1, 3, 1000, 40_001, (1 << 23) - 1) if "elapsed" in PROGRAMS[program].ports else (None,):
-        ports = grid if elapsed is None else [*grid, elapsed]
-        new = PROGRAMS[program].function(*ports, *parameters, *neuron.tables.values())
+    timed, recalling = ("elapsed" in PROGRAMS[program].ports, "recalled" in PROGRAMS[program].ports)
+    spans = [(elapsed,) for elapsed in (0, 1, 3, 1000, 40_001, (1 << 23) - 1)] if timed else [()]
+    phases = [(recalled, phase) for phase in (2, 6, 10) for recalled in (0, 1023)] if recalling else [()]
+    for more in (span + phase for span in spans for phase in phases):  # in a sub-step, recalling and holding
+        new = np.asarray(PROGRAMS[program].function(*grid, *more, *parameters, *neuron.tables.values()))
         assert low <= new.min()
         assert new.max() <= high
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hardware_profiles import fixed_point
-from liquid_neuro.cells import PROGRAMS, cfc_heads, cfc_integer, integer, ltc_integer
+from liquid_neuro.cells import PROGRAMS, cfc_heads, cfc_integer, integer, ltc_integer, ltc_recalled
 from liquid_neuro.network import CfCSettings
 
 TABLES = {
@@ -21,7 +21,8 @@ TABLES = {
     "decay": lambda: integer.odd_table(lambda u: u * np.exp(-np.abs(u)), 8.0, cfc_integer.INDEX_BITS, 14),
     "activation": lambda: integer.sampled_curve(lambda u: np.maximum(u, 0), 8.0, cfc_integer.INDEX_BITS, 12),
 }
-SMALL = {"fraction": 15, "guard": 8, "base": 100, "ff1": 15, "ff2": 15, "time_a": 15, "time_b": 15, "ratio": 255, "highest": 15}
+PHASES = {"phase": 40, "unfolds": 12, "hold": 30, "top": 60}
+SMALL = {**PHASES, "fraction": 15, "guard": 8, "base": 100, "ff1": 15, "ff2": 15, "time_a": 15, "time_b": 15, "ratio": 255, "highest": 15}
 POSITIVE = {"conductance", "capacitance", "leak", "ratio", "timespan", "activation_step", "reciprocal", "highest", "time"}
 WRITTEN = {
     "ltc.gate": "8714d96d4c79efd4",
@@ -30,6 +31,11 @@ WRITTEN = {
     "ltc.exact": "f9a38000385b52cf",
     "ltc.neuron_timed": "fab59e643920a9fb",
     "ltc.exact_timed": "ed5d15cb20ddc3fa",
+    "ltc.clock": "a049b432d9b5416d",
+    "ltc.neuron_recalled": "9e4411b7354d39e6",
+    "ltc.exact_recalled": "555a2588561558e6",
+    "ltc.neuron_timed_recalled": "c330f021fa2059ee",
+    "ltc.exact_timed_recalled": "aa29a096d674a3af",
     "cfc.unit": "a80a8527eac0ff42",
     "cfc.unit_no_gate": "77ecbf3d6d30980c",
     "cfc.unit_pure": "4d059fea59ad8b80",
@@ -91,6 +97,8 @@ def results(name: str) -> list[int]:
     inputs = ("state", *program.ports, *program.parameters)
 
     def given(item: str) -> int:
+        if name == "ltc.clock" and item == "state":
+            return generator.randrange(-3, 60)
         powers = item == "exponent" and name.startswith("ltc.")  # of two
         return generator.randrange(-63, 16) if powers else drawn(generator, item)
 
@@ -199,6 +207,19 @@ def test_the_least_and_the_slowest_of_every_neuron():
             assert program(99, 5, 7, elapsed, 1 << 28, 0, 0, 3, *scale, *found) == 99
     assert ltc_integer.neuron_timed(0, 0, 0, 1, 0, -63, 0, 1, 128, 7, 0, 0, tables[0]) == 16384
     assert ltc_integer.exact_timed(0, 0, 0, 1, 0, -63, 0, 1, 128, 7, 0, 0, *tables) == 8192
+
+
+def test_the_clock_counts_sub_steps_and_strides_above_them():
+    assert [ltc_recalled.clock(state, 10, 3) for state in (-2, -1, 0, 1, 2, 3, 6, 10)] == [10, 10, 10, 0, 1, -1, 2, 6]
+    assert [ltc_recalled.by_phase(7, 8, 9, phase, 3, 10) for phase in (-1, 0, 2, 3, 9, 10, 11)] == [8, 8, 8, 9, 9, 7, 7]
+
+
+@pytest.mark.parametrize("program", [ltc_recalled.neuron_timed_recalled, ltc_recalled.exact_timed_recalled])
+def test_a_sample_of_no_length_recalls_nothing(program):
+    tables = [ltc_integer.reciprocal_table().tolist(), ltc_integer.exponential_table().tolist()]
+    tables = tables if program is ltc_recalled.exact_timed_recalled else tables[:1]
+    words = (0, 0, 0, 0, 128, 7, 14, 0, 3, 10, 2)
+    assert [program(99, 0, 0, elapsed, 5, 6, *words, *tables) for elapsed in (-1, 0, 1, 2)] == [99, 99, 20, 20]
 
 
 def test_mantissas_stay_below_16_bits():

@@ -16,7 +16,7 @@ from liquid_neuro.cells.cfc import effective
 from liquid_neuro.cells.cfc_formats import CfCFormats, CfCIntegers, LayerFormats, LayerIntegers, integer_parameters, tables
 from liquid_neuro.cells.cfc_integer import backbone, unit, unit_no_gate, unit_no_gate_timed, unit_pure, unit_pure_timed, unit_timed
 from liquid_neuro.cells.integer import join, sent_after, weighted_sum
-from liquid_neuro.cells.lstm_integer import GATES, cell, cell_timed, output
+from liquid_neuro.cells.lstm_direct import direct_memory
 from liquid_neuro.network import LiquidNetwork
 from liquid_neuro.quantized_network import IntArray
 
@@ -58,7 +58,10 @@ def direct_sample(
     below = input_sent = sent_after(x, now.input_sent, formats.input_threshold)
     memory, own = now.memory, now.sent
     if formats.memory is not None:
-        memory = direct_memory(join((input_sent, *now.sent)), now.memory, elapsed, integers, formats, constants[-1])
+        lasted = elapsed if formats.irregular else None
+        shift, threshold = formats.output_message_shift, formats.memory_threshold
+        heard = join((input_sent, *now.sent))
+        memory = direct_memory(heard, now.memory, lasted, integers.memory, formats.memory, shift, threshold, constants[-1])
         own, start = (), 0
         for part in now.sent:
             own = (*own, memory[2][..., start : start + part.shape[-1]])
@@ -74,30 +77,6 @@ def direct_sample(
         sent.append(below)
         hidden.append(layer_hidden)
     return CfCState(tuple(states), tuple(sent), tuple(hidden), input_sent, memory)
-
-
-def direct_memory(
-    heard: Any, now: tuple[Any, ...], elapsed: Any, integers: CfCIntegers, formats: CfCFormats, constants: Mapping[str, Any]
-) -> tuple[Any, ...]:
-    """(words of the memory, its messages, those of h~) for the messages `heard` (…, inputs + units)."""
-    how = formats.memory
-    assert how is not None
-    memory, cell_sent, output_sent = now
-    sums = {name: weighted_sum(heard, weight) for name, (weight, _) in integers.memory.items()}
-    biases = [integers.memory[name][1] for name in GATES]
-    multipliers, shifts = [how.gates[name].multiplier for name in GATES], [how.gates[name].shift for name in GATES]
-    arguments: tuple[Any, ...] = (*biases, *multipliers, *shifts, 28 - how.cell.fraction_bits, constants["tanh"], constants["sigmoid"])
-    arrived: tuple[Any, ...] = tuple(sums[name] for name in GATES)
-    if formats.irregular:
-        arrived = (*arrived, elapsed)
-    new = (cell_timed if formats.irregular else cell)(memory, *arrived, *arguments)
-    memory = saturate(new, how.cell.bits)
-    cell_sent = sent_after(round_shift(memory, formats.cell_message_shift), cell_sent, formats.memory_threshold)
-    gate, (_, bias) = how.gates["output_gate"], integers.memory["output_gate"]
-    affine = (1 << (12 - how.message.fraction_bits), bias, gate.multiplier, gate.shift, 28 - how.state.fraction_bits)
-    shown = output(0, cell_sent, sums["output_gate"], *affine, constants["tanh"], constants["sigmoid"])
-    message = round_shift(saturate(shown, how.state.bits), formats.output_message_shift)
-    return memory, cell_sent, sent_after(message, output_sent, formats.memory_threshold)
 
 
 def direct_backbone(

@@ -10,36 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hardware_profiles.fixed_point import QFormat, round_half_up
 from liquid_neuro.cells.cfc_integer import INDEX_BITS, VALUE_FRACTION
+from liquid_neuro.cells.dense_formats import DenseFormats, FloatArray, dense_integers
 from liquid_neuro.cells.functions import ACTIVATIONS
 from liquid_neuro.cells.integer import elapsed_format, odd_table, sampled_curve, sigmoid_table, whole
+from liquid_neuro.cells.lstm_formats import MemoryFormats, memory_integers, memory_tables, tanh_table
 from liquid_neuro.quantized_network import IntArray
 
-FloatArray = npt.NDArray[np.float64]
 ELAPSED_BITS = 16  # so that its product with a slope fits 32 bits
-
-
-@dataclass(frozen=True, eq=False)
-class DenseFormats:
-    """One dense map, argument = weights * messages + bias.
-
-    multiplier, shift: from the running sum to the argument; a number, or int64 (outputs,), one per unit. fraction: of the argument.
-    message_fraction: of the messages that it hears.
-    """
-
-    multiplier: int | IntArray
-    shift: int | IntArray
-    fraction: int
-    message_fraction: int
-
-    @property
-    def scale(self) -> FloatArray:
-        """The real value of one step of a weight, (outputs, 1) or (1, 1): an accumulator step is scale / 2**message_fraction."""
-        steps = np.asarray(self.multiplier) * 2.0 ** (self.message_fraction - self.fraction - np.asarray(self.shift))
-        return steps.reshape(-1, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,21 +40,6 @@ class LayerFormats:
     means: tuple[FloatArray, ...]
     gain_fraction: int = 0
     decay_fraction: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class MemoryFormats:
-    """The LSTM cell of mixed memory.
-
-    gates: its dense maps "value", "input_gate", "forget_gate", "output_gate"; mean: of what they hear. cell, message: words of the memory
-    c and its messages; state: words of h~, whose messages have the form of the units'.
-    """
-
-    gates: Mapping[str, DenseFormats]
-    mean: FloatArray
-    cell: QFormat
-    message: QFormat
-    state: QFormat
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,12 +97,6 @@ class CfCFormats:
         return self.value_fraction - self.state.fraction_bits
 
     @property
-    def cell_message_shift(self) -> int:
-        """From the word of the memory to its message."""
-        assert self.memory is not None
-        return self.memory.cell.fraction_bits - self.memory.message.fraction_bits
-
-    @property
     def output_message_shift(self) -> int:
         """From the word of h~ to its message."""
         assert self.memory is not None
@@ -193,17 +152,14 @@ class CfCIntegers:
 
 
 def integer_parameters(values: Any, formats: CfCFormats, xp: Any = np, rounding: Callable[[Any], Any] = round_half_up) -> CfCIntegers:
-    """The parameters on their grids: round_half_up(value / scale), then clipped to the grid's ends.
+    """The parameters on their grids: round_half_up(value / scale), weights nudged, then clipped to the grid's ends.
 
     values: effective parameters (`liquid_neuro.cells.cfc.effective` or the same names with JAX arrays).
     xp, rounding: NumPy and round_half_up; training brings JAX and a rounding with a straight-through gradient.
     """
-    step = formats.weight_step
 
     def dense(weight: Any, bias: Any, how: DenseFormats, mean: Any) -> tuple[Any, Any]:
-        integer = step * xp.clip(rounding(weight / (step * how.scale)), -(254 // step), 254 // step)
-        lost = xp.sum((weight - integer * how.scale) * mean, axis=1)
-        return integer, xp.clip(rounding((bias + lost) * 2.0**how.fraction), -(2.0**24), 2.0**24)
+        return dense_integers(weight, bias, how, mean, formats.weight_step, xp, rounding)
 
     layers = []
     for layer, how in zip(values.layers, formats.layers):
@@ -211,11 +167,9 @@ def integer_parameters(values: Any, formats: CfCFormats, xp: Any = np, rounding:
         hidden = tuple(dense(weight, bias, one, mean) for (weight, bias), one, mean in maps)
         heads = {name: dense(*affine, how.heads[name], how.means[-1]) for name, affine in head_maps(layer, formats).items()}
         layers.append(LayerIntegers(hidden, heads, *_pure_parameters(layer, how, formats, xp, rounding)))
-    how_memory, memory = formats.memory, {}
-    if how_memory is not None:
-        maps_of = memory_maps(values.lstm, xp)
-        memory = {name: dense(*affine, how_memory.gates[name], how_memory.mean) for name, affine in maps_of.items()}
-    return CfCIntegers(tuple(layers), memory)
+    if formats.memory is None:
+        return CfCIntegers(tuple(layers))
+    return CfCIntegers(tuple(layers), memory_integers(values.lstm, formats.memory, formats.weight_step, xp, rounding))
 
 
 def _pure_parameters(layer: Any, how: LayerFormats, formats: CfCFormats, xp: Any, rounding: Callable[[Any], Any]) -> tuple[Any, Any, Any]:
@@ -247,37 +201,17 @@ def heads_by_port(layer: Any, timespan: float | None, keras: bool) -> dict[str, 
     return {**heads, "time": (timespan * slope + level[0], timespan * slope_bias + level[1])}
 
 
-def memory_maps(lstm: Any, xp: Any = np) -> dict[str, tuple[Any, Any]]:
-    """The LSTM's four maps (weight (units, inputs + units), bias) by gate, the forget gate's 1 added. lstm: named as LSTMValues."""
-    units = lstm.input_bias.shape[0] // 4
-    maps = {}
-    for number, name in enumerate(("value", "input_gate", "forget_gate", "output_gate")):
-        rows = slice(number * units, (number + 1) * units)
-        weight = xp.concatenate((lstm.input_weight[rows], lstm.recurrent_weight[rows]), axis=1)
-        maps[name] = (weight, lstm.input_bias[rows] + (1.0 if name == "forget_gate" else 0.0))
-    return maps
-
-
 def unit_tables(formats: CfCFormats, layer: LayerFormats) -> dict[str, IntArray]:
     """The look-up tables of a layer's units by name."""
     half_width = 2.0 ** (15 - layer.heads["first"].fraction)
     if formats.mode != "pure":
-        shape = odd_table(lambda value: value, half_width, INDEX_BITS, formats.value_fraction) if formats.keras else _tanh_table()
+        shape = odd_table(lambda value: value, half_width, INDEX_BITS, formats.value_fraction) if formats.keras else tanh_table()
         return {"tanh": shape, "sigmoid": sigmoid_table(VALUE_FRACTION, INDEX_BITS)}
     if formats.irregular:
         knots = np.linspace(0.0, 16.0, (1 << INDEX_BITS) + 1)
         return {"decay": whole(round_half_up(np.exp(-knots) * 2.0**layer.decay_fraction))}
     decay = odd_table(lambda u: u * np.exp(-formats.timespan * np.abs(u)), half_width, INDEX_BITS, layer.decay_fraction)
     return {"decay": decay}
-
-
-def _tanh_table() -> IntArray:
-    return odd_table(np.tanh, 8.0, INDEX_BITS, VALUE_FRACTION)
-
-
-def memory_tables() -> dict[str, IntArray]:
-    """The look-up tables of the memory by name."""
-    return {"tanh": _tanh_table(), "sigmoid": sigmoid_table(VALUE_FRACTION, INDEX_BITS)}
 
 
 def activation_table(formats: CfCFormats, layer: LayerFormats, depth: int) -> IntArray:

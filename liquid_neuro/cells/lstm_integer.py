@@ -1,7 +1,8 @@
 """Mixed memory in integers: an LSTM cell beside the liquid state (lstm.py has the equations), two compartments per unit.
 
 With the sums of what it hears, raw inputs and liquid states: c' = c sigmoid(fg + 1) + tanh(i) sigmoid(ig) in the first, which sends c' to
-the second: h~ = tanh(c') sigmoid(og). The liquid part hears h~ in place of its own states. The 1 of the forget gate is part of its bias.
+the second: h~ = tanh(c') sigmoid(og). A CfC hears h~ in place of its own states, an LTC begins every sample at it (ltc_recalled.py). The
+1 of the forget gate is part of its bias.
 
 Arguments are Q.12, tables Q.14; words of c have 16 bits, of h~ 14 fraction bits. Every product fits a signed 32-bit word: |c| <= 2**15
 times a gate of at most 2**14; |tanh| <= 2**14 times a gate.

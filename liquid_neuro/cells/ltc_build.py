@@ -1,4 +1,4 @@
-"""The populations and projections of an LTC in integers (ltc_integer.py says what they compute)."""
+"""The populations and projections of an LTC in integers (ltc_integer.py and ltc_recalled.py say what they compute)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import numpy as np
 
 from hardware_profiles.fixed_point import QFormat
 from liquid_neuro.cells.integer import ARGUMENT_FRACTION, constant, elapsed_population
+from liquid_neuro.cells.lstm_build import MemoryPlace, memory_populations, ones
 from liquid_neuro.cells.ltc import LTCValues, effective
 from liquid_neuro.cells.ltc_formats import LTCFormats, LTCIntegers, integer_parameters, tables
 from liquid_neuro.cells.ltc_integer import EXACT, EXACT_TIMED, GATE, NEURON, NEURON_TIMED, RELAY
+from liquid_neuro.cells.ltc_recalled import CLOCK, RECALLED
 from liquid_neuro.network import LiquidNetwork
 from liquid_neuro.quantized_network import IntArray, Population, Projection
 
@@ -20,7 +22,9 @@ def build_integer(network: LiquidNetwork, formats: LTCFormats) -> tuple[tuple[Po
 
     Neurons stand in the order of network.labels; populations that the network has no use for are left out. One gate per distinct (source,
     gain, offset) in integers, one relay per neuron with gap junctions. Synapses whose weights all round to 0 are not stored, gates and
-    relays that then drive nothing neither.
+    relays that then drive nothing neither. Mixed memory adds "memory_output" behind the inputs, "clock" and "memory_relay" (which passes
+    the states on once per sample) before "neuron", and "memory_cell" behind it: in this order populations that run in the same tick hear
+    what they must when they run one after the other.
     """
     values = effective(network)
     integers = integer_parameters(values, formats).as_int64()
@@ -45,10 +49,10 @@ def build_integer(network: LiquidNetwork, formats: LTCFormats) -> tuple[tuple[Po
     recurrent = (values.source, values.target, integers.gain, integers.offset)
     populations: list[Population] = [source]
     projections: list[Projection] = []
-    if formats.irregular:
-        populations.append(elapsed_population(formats.elapsed, formats.ticks_per_sample))
-        zeros, units = np.zeros(network.units, dtype=np.int64), np.arange(network.units)
-        projections.append(Projection("elapsed", "neuron", "elapsed", zeros, units, zeros + 1, "excitatory", 8))
+    elapsed = elapsed_population(formats.elapsed, formats.ticks_per_sample) if formats.irregular else None
+    if elapsed is not None:
+        populations.append(elapsed)
+        projections.append(ones(elapsed, neurons, "elapsed"))
     for name, pre, wires, weights, fractions in (
         (
             "sensory_gate",
@@ -68,12 +72,17 @@ def build_integer(network: LiquidNetwork, formats: LTCFormats) -> tuple[tuple[Po
         relays, synapses = _relays(neurons, values, integers.gap, formats)
         populations.append(relays)
         projections += synapses
-    return (*populations, neurons), tuple(projections)
+    if formats.memory is None:
+        return (*populations, neurons), tuple(projections)
+    (clock, relay, cell, recalled), synapses = _memory(network, integers, formats, source, neurons, elapsed)
+    hosts = 1 if elapsed is None else 2
+    return (*populations[:hosts], recalled, *populations[hosts:], clock, relay, neurons, cell), (*projections, *synapses)
 
 
 def _neurons(network: LiquidNetwork, integers: LTCIntegers, formats: LTCFormats, constants: dict[str, IntArray]) -> Population:
     units = network.units
     program = (EXACT_TIMED if formats.exact else NEURON_TIMED) if formats.irregular else EXACT if formats.exact else NEURON
+    program = program if formats.memory is None else RECALLED[program.name]
     parameters = {
         "capacitance": integers.capacitance,
         "exponent": integers.exponent,
@@ -83,6 +92,9 @@ def _neurons(network: LiquidNetwork, integers: LTCIntegers, formats: LTCFormats,
         "ratio_shift": constant(formats.ratio_shift, units),
         "fraction": constant(formats.fraction, units),
         "guard": constant(formats.guard, units),
+        "unfolds": constant(formats.unfolds, units),
+        "hold": constant(_phase(formats, formats.held), units),
+        "recalled_shift": constant(formats.recalled_shift, units),
     }
     return Population(
         name="neuron",
@@ -180,3 +192,48 @@ def _gate_labels(pre: Population, source: IntArray) -> tuple[str, ...]:
         seen[number] = seen.get(number, -1) + 1
         labels.append(f"{pre.labels[number]}:{seen[number]}")
     return tuple(labels)
+
+
+# --- mixed memory -----------------------------------------------------------------------------------------------------------------------
+
+
+def _phase(formats: LTCFormats, turns: int) -> int:
+    """The clock's phase with so many turns of recalling and holding between it and the sub-steps."""
+    return formats.unfolds - 1 + (turns + 1) * (formats.unfolds + 1)
+
+
+def _recalled(formats: LTCFormats) -> QFormat:
+    """The messages of h~."""
+    assert formats.memory is not None
+    word = formats.memory.state
+    return QFormat(word.bits - formats.shown_shift, word.fraction_bits - formats.shown_shift)
+
+
+def _memory(
+    network: LiquidNetwork, integers: LTCIntegers, formats: LTCFormats, source: Population, neurons: Population, elapsed: Population | None
+) -> tuple[list[Population], list[Projection]]:
+    """Clock, relay, memory and what recalls, with the projections to and from them; the relay hears states that move no more."""
+    assert formats.memory is not None
+    period, first = formats.ticks_per_sample, 2 * formats.held - 1
+    top = _phase(formats, 2 * formats.held - 1)
+    word = QFormat(top.bit_length() + 1, 0)
+    parameters = {"top": constant(top, 1), "unfolds": constant(formats.unfolds, 1)}
+    clock = Population("clock", CLOCK.name, 1, parameters, {}, word, 0, word.bits, formats.unfolds, 1, 2, ("clock",))
+    relay = Population(
+        name="memory_relay",
+        program=RELAY.name,
+        size=neurons.size,
+        parameters={"gain": constant(1, neurons.size), "gain_shift": constant(0, neurons.size)},
+        tables={},
+        state=formats.message,
+        message_shift=0,
+        message_bits=formats.message.bits,
+        threshold=1,
+        first_tick=first,
+        period=period,
+        labels=tuple(f"{label}:relay" for label in neurons.labels),
+    )
+    place = MemoryPlace(first + 1, period, _recalled(formats), formats.memory_threshold, formats.weight_bits, elapsed, network.labels)
+    memory, synapses = memory_populations(formats.memory, integers.memory, (source, relay), place)
+    around = [ones(clock, neurons, "phase"), ones(neurons, relay, "value", pairs=True), ones(memory[1], neurons, "recalled", pairs=True)]
+    return [clock, relay, *memory], [*around, *synapses]

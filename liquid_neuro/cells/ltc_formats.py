@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hardware_profiles.fixed_point import QFormat, round_half_up
 from liquid_neuro.cells.integer import ARGUMENT_FRACTION, elapsed_format, sigmoid_table, whole
+from liquid_neuro.cells.lstm_formats import MapIntegers, MemoryFormats, memory_integers, memory_tables
 from liquid_neuro.cells.ltc_integer import CAPACITANCE_BITS, HIGHEST_SUM, exponential_table, reciprocal_table
 from liquid_neuro.quantized_network import IntArray
 
@@ -23,13 +24,15 @@ class LTCFormats:
     """Every choice that turns an LTC into integers; enough to build it again from other float parameters.
 
     input, state, message: formats of the input words, the neurons' words and their messages. gate_bits: fraction bits of gate messages.
-    gain_fraction, sensory_gain_fraction: fraction bits of the gates' gains. ratio, ratio_shift: see the head of ltc_integer.py.
+    gain_fraction, sensory_gain_fraction: fraction bits of the gates' gains. conductance_scale: of all weights, or (units,) of those into
+    each neuron, whose sums and leaks are in units of its own. ratio, ratio_shift: see the head of ltc_integer.py.
     timespan: model units per sample; the longest where they differ (`irregular`). The thresholds count steps of the message; 1 sends
     every change. unfolds: sub-steps per sample. exact: whether they follow the differential equation, not the semi-implicit step.
     gate_mean, sensory_gate_mean: the mean of each synapse's sigmoid over the calibration (0 where nobody knows). The rounding errors of
     weights, times these means, are constant currents on average: they are taken back in leak and driven_leak, at no cost on the chip.
     nudge, sensory_nudge: steps (2, synapses) by which conductance and driven weights leave their nearest grid points, so that the errors of
     a neuron's weights cancel over the calibration too (0 where nobody knows).
+    memory: None without mixed memory. input_bound: |inputs| for which no sum of the memory overflows; 0 without one.
     """
 
     weight_bits: int
@@ -39,7 +42,7 @@ class LTCFormats:
     gate_bits: int
     gain_fraction: int
     sensory_gain_fraction: int
-    conductance_scale: float
+    conductance_scale: float | FloatArray
     ratio: int
     ratio_shift: int
     timespan: float
@@ -54,20 +57,38 @@ class LTCFormats:
     accumulator_bits: int = 24
     irregular: bool = False
     exact: bool = False
+    memory: MemoryFormats | None = None
+    memory_threshold: int = 1
+    input_bound: float = 0.0
+
+    @property
+    def held(self) -> int:
+        """Turns of holding, and as many of recalling, before the sub-steps (ltc_recalled.py)."""
+        return turns_before(self.memory is not None, self.exact) // 2
 
     @property
     def ticks_per_sample(self) -> int:
         """Neurons advance on every second tick, gates settle in between."""
-        return 2 * self.unfolds
+        return 2 * (turns_before(self.memory is not None, self.exact) + self.unfolds)
 
     @property
-    def unit(self) -> float:
-        """The real conductance of one accumulator step."""
+    def shown_shift(self) -> int:
+        """From the word of h~ to its message, which has no more fraction bits than the state."""
+        return 0 if self.memory is None else max(self.memory.state.fraction_bits - self.state.fraction_bits, 0)
+
+    @property
+    def recalled_shift(self) -> int:
+        """From the message of h~ to the state word."""
+        return 0 if self.memory is None else self.state.fraction_bits - self.memory.state.fraction_bits + self.shown_shift
+
+    @property
+    def unit(self) -> Any:
+        """The real conductance of one accumulator step; a number or (units,)."""
         return self.conductance_scale * 2.0**-self.gate_bits
 
     @property
-    def driven_scale(self) -> float:
-        """The real value of one step of a driven weight."""
+    def driven_scale(self) -> Any:
+        """The real value of one step of a driven weight; a number or (units,)."""
         return self.conductance_scale * self.ratio * 2.0**-self.ratio_shift
 
     @property
@@ -107,12 +128,18 @@ class LTCFormats:
         return (1 << wider, 0) if wider > 0 else (1, -wider)
 
 
+def turns_before(mixed_memory: bool, exact: bool) -> int:
+    """Turns of the neurons before a sample's sub-steps, half of them holding, half recalling: messages of the exact solver run ahead of
+    states that move, and take a turn more to tell them."""
+    return (4 if exact else 2) if mixed_memory else 0
+
+
 @dataclass(frozen=True)
 class LTCIntegers:
     """The integer parameters, one entry per synapse (recurrent: …; from inputs: sensory_…), gap junction (each way) or neuron.
 
     Whole floats or int64. capacitance: C in units of the accumulator; where samples last differently long cm U is capacitance 2**exponent
-    in units of the accumulator times steps of `elapsed`.
+    in units of the accumulator times steps of `elapsed`. memory: its dense maps by gate (none without mixed memory).
     """
 
     gain: Any
@@ -128,10 +155,12 @@ class LTCIntegers:
     exponent: Any
     leak: Any
     driven_leak: Any
+    memory: MapIntegers = field(default_factory=dict)
 
     def as_int64(self) -> LTCIntegers:
         """The same as int64 arrays."""
-        return LTCIntegers(**{name: whole(value) for name, value in vars(self).items()})
+        memory = {gate: (whole(weight), whole(bias)) for gate, (weight, bias) in self.memory.items()}
+        return LTCIntegers(**{name: whole(value) for name, value in vars(self).items() if name != "memory"}, memory=memory)
 
 
 def integer_parameters(values: Any, formats: LTCFormats, xp: Any = np, rounding: Callable[[Any], Any] = round_half_up) -> LTCIntegers:
@@ -143,48 +172,43 @@ def integer_parameters(values: Any, formats: LTCFormats, xp: Any = np, rounding:
     xp, rounding: NumPy and round_half_up; training brings JAX and a rounding with a straight-through gradient.
     """
 
-    def gain(slope: Any, fraction: int) -> Any:
-        return xp.clip(rounding(slope * 2.0**fraction), -32767, 32767)
+    def into(target: Any) -> tuple[Any, Any]:
+        return tuple(np.broadcast_to(scale, units)[target] for scale in (formats.conductance_scale, formats.driven_scale))
 
-    def offset(real: Any) -> Any:
-        return xp.clip(rounding(real * 2.0**ARGUMENT_FRACTION), -(2.0**24), 2.0**24)
-
-    def conductance(w: Any, nudge: Any) -> Any:
+    def conductance(w: Any, scale: Any, nudge: Any) -> Any:
         step = formats.weight_step
-        return step * xp.clip(rounding(w / (step * formats.conductance_scale)) + nudge[0], 0, 255 // step)
+        return step * xp.clip(rounding(w / (step * scale)) + nudge[0], 0, 255 // step)
 
-    def driven(real: Any, nudge: Any) -> Any:
+    def driven(real: Any, scale: Any, nudge: Any) -> Any:
         step = formats.driven_step
-        return step * xp.clip(rounding(real / (step * formats.driven_scale)) + nudge[1], -(254 // step), 254 // step)
+        return step * xp.clip(rounding(real / (step * scale)) + nudge[1], -(254 // step), 254 // step)
 
     def sum_units(real: Any) -> Any:
         return xp.clip(rounding(real / formats.unit), -HIGHEST_SUM, HIGHEST_SUM)
 
-    def lost(real: Any, integer: Any, scale: float, target: Any, mean: Any) -> Any:
+    def lost(real: Any, integer: Any, scale: Any, target: Any, mean: Any) -> Any:
         return xp.bincount(target, weights=(real - integer * scale) * mean, minlength=units)
 
     units = values.cm.shape[0]
-    recurrent = conductance(values.w, formats.nudge), driven(values.w * values.erev, formats.nudge)
-    sensory_driven = driven(values.sensory_w * values.sensory_erev, formats.sensory_nudge)
-    sensory = conductance(values.sensory_w, formats.sensory_nudge), sensory_driven
-    gap = driven(values.gap_w, (0, 0))
-    leak = lost(values.w, recurrent[0], formats.conductance_scale, values.target, formats.gate_mean) + lost(
-        values.sensory_w, sensory[0], formats.conductance_scale, values.sensory_target, formats.sensory_gate_mean
+    scales, sensory_scales, gap_scale = into(values.target), into(values.sensory_target), into(values.gap_target)[1]
+    real, sensory_real = (values.w, values.w * values.erev), (values.sensory_w, values.sensory_w * values.sensory_erev)
+    recurrent = conductance(real[0], scales[0], formats.nudge), driven(real[1], scales[1], formats.nudge)
+    sensory = (
+        conductance(sensory_real[0], sensory_scales[0], formats.sensory_nudge),
+        driven(sensory_real[1], sensory_scales[1], formats.sensory_nudge),
     )
-    driven_leak = lost(values.w * values.erev, recurrent[1], formats.driven_scale, values.target, formats.gate_mean) + lost(
-        values.sensory_w * values.sensory_erev, sensory[1], formats.driven_scale, values.sensory_target, formats.sensory_gate_mean
+    gap = driven(values.gap_w, gap_scale, (0, 0))
+    leak, driven_leak = (
+        lost(real[k], recurrent[k], scales[k], values.target, formats.gate_mean)
+        + lost(sensory_real[k], sensory[k], sensory_scales[k], values.sensory_target, formats.sensory_gate_mean)
+        for k in range(2)
     )
-    joined = xp.bincount(values.gap_target, weights=gap * formats.driven_scale, minlength=units)
-    slope = values.sensory_sigma * values.input_w[values.sensory_source]
-    shift = values.sensory_sigma * (values.input_b[values.sensory_source] - values.sensory_mu)
+    joined = xp.bincount(values.gap_target, weights=gap * gap_scale, minlength=units)
     capacitance, exponent = _capacitance(values.cm, formats, xp, rounding)
     return LTCIntegers(
-        gain=gain(values.sigma, formats.gain_fraction),
-        offset=offset(-values.sigma * values.mu),
+        **_gates(values, formats, xp, rounding),
         conductance=recurrent[0],
         driven=recurrent[1],
-        sensory_gain=gain(slope, formats.sensory_gain_fraction),
-        sensory_offset=offset(shift),
         sensory_conductance=sensory[0],
         sensory_driven=sensory[1],
         gap=gap,
@@ -192,7 +216,27 @@ def integer_parameters(values: Any, formats: LTCFormats, xp: Any = np, rounding:
         exponent=exponent,
         leak=xp.maximum(sum_units(values.gleak + leak + joined), 0),
         driven_leak=sum_units(values.gleak * values.vleak + driven_leak),
+        memory={} if formats.memory is None else memory_integers(values.lstm, formats.memory, formats.driven_step, xp, rounding),
     )
+
+
+def _gates(values: Any, formats: LTCFormats, xp: Any, rounding: Callable[[Any], Any]) -> dict[str, Any]:
+    """Gains and offsets of all gates, by their names in LTCIntegers; those of inputs with the map of the inputs folded in."""
+
+    def gain(slope: Any, fraction: int) -> Any:
+        return xp.clip(rounding(slope * 2.0**fraction), -32767, 32767)
+
+    def offset(real: Any) -> Any:
+        return xp.clip(rounding(real * 2.0**ARGUMENT_FRACTION), -(2.0**24), 2.0**24)
+
+    slope = values.sensory_sigma * values.input_w[values.sensory_source]
+    shift = values.sensory_sigma * (values.input_b[values.sensory_source] - values.sensory_mu)
+    return {
+        "gain": gain(values.sigma, formats.gain_fraction),
+        "offset": offset(-values.sigma * values.mu),
+        "sensory_gain": gain(slope, formats.sensory_gain_fraction),
+        "sensory_offset": offset(shift),
+    }
 
 
 def _capacitance(cm: Any, formats: LTCFormats, xp: Any, rounding: Callable[[Any], Any]) -> tuple[Any, Any]:
@@ -206,5 +250,9 @@ def _capacitance(cm: Any, formats: LTCFormats, xp: Any, rounding: Callable[[Any]
 
 
 def tables(formats: LTCFormats) -> dict[str, IntArray]:
-    """The look-up tables of all programs by name."""
-    return {"sigmoid": sigmoid_table(formats.gate_bits), "reciprocal": reciprocal_table(), "exponential": exponential_table()}
+    """The look-up tables of all programs by name; that of the memory's sigmoid, which is finer, is "memory_sigmoid"."""
+    own = {"sigmoid": sigmoid_table(formats.gate_bits), "reciprocal": reciprocal_table(), "exponential": exponential_table()}
+    if formats.memory is None:
+        return own
+    memory = memory_tables()
+    return {**own, "tanh": memory["tanh"], "memory_sigmoid": memory["sigmoid"]}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from liquid_neuro.cells import cfc_heads, cfc_integer, cfc_library, lstm_integer, ltc_integer
+from liquid_neuro.cells import cfc_heads, cfc_integer, cfc_library, lstm_integer, ltc_integer, ltc_recalled
 from liquid_neuro.cells.integer import Program
 
 _SPIKING = (
     *ltc_integer.PROGRAMS,
     *cfc_integer.PROGRAMS,
     *lstm_integer.PROGRAMS,
+    *ltc_recalled.PROGRAMS,
     *cfc_library.LIBRARY_PROGRAMS,
 )
 

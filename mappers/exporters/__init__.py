@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from liquid_neuro.checks import check_path
+
 if TYPE_CHECKING:
     from mappers.mapping import Mapping
 
@@ -53,12 +55,17 @@ def export(mapping: Mapping, target: str, folder: str | os.PathLike[str], *, ove
 
     The folder appears complete or not at all: files are written beside it and it is renamed. An earlier export of the project is replaced
     (its run products, such as `results`, go with it); any other folder that is not empty is refused unless overwrite=True, which replaces
-    it whole. options are those of the target's `write`.
+    it whole. options are those of the target's `write`; all targets take `unproved`: export although something is not proved to keep
+    within its words, with a warning; the files then say what.
 
-    Raises ExportError: unknown target or option, a folder that cannot be taken, or a network that the target cannot hold exactly.
+    Raises ExportError: unknown target or option, a folder that cannot be taken, or a network that the target cannot hold exactly or that
+    is not proved.
     """
-    if target not in targets():
-        raise ExportError(f'target must be one of {", ".join(targets())}, but is "{target}"')
+    if not hasattr(mapping, "quantized"):
+        raise ExportError(f"mapping must be a Mapping, but is a {type(mapping).__name__}; make one by map_network(quantized, profile)")
+    check_path("folder", os.fspath(folder) if isinstance(folder, os.PathLike) else folder)
+    if not isinstance(target, str) or target not in targets():
+        raise ExportError(f'target must be one of {", ".join(targets())}, but is "{target!s:.80}"')
     write = importlib.import_module(f"{__name__}.{target}").write
     known = list(inspect.signature(write).parameters)[2:]
     for name in options:

@@ -18,6 +18,7 @@ from liquid_neuro.cells import cfc_heads
 from liquid_neuro.network import CfCSettings
 from liquid_neuro.quantized_network import Population, Projection, QuantizedNetwork
 from mappers.exporters import ExportError
+from mappers.exporters.proof_notes import failed_obligations, told
 
 if TYPE_CHECKING:
     from hardware_profiles.profile import HardwareProfile
@@ -33,17 +34,25 @@ PRIMITIVES = {
 }
 
 
-def write(mapping: Mapping, folder: Path) -> None:
-    """Fill an empty folder with the description. ExportError names the first rule of the chip that the network breaks."""
+def write(mapping: Mapping, folder: Path, *, unproved: bool = False) -> None:
+    """Fill an empty folder with the description.
+
+    unproved: export although something is not proved to fit its word, with a warning; README and model.json ("not_proved") say what.
+    ExportError names the first rule of the chip that the network breaks, or what is not proved.
+    """
     quantized = mapping.quantized
     problems = check_limits(quantized, mapping.profile)
     if problems:
         raise ExportError(problems[0] + (f" ({len(problems) - 1} more)" if len(problems) > 1 else ""))
+    failures = failed_obligations(quantized, unproved)
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     model = describe(quantized, mapping.profile, {name: np.asarray(cores) for name, cores in mapping.core_of.items()}, arrays)
+    if failures:
+        model["not_proved"] = failures
     np.savez(folder / "weights.npz", **arrays)  # type: ignore[arg-type]
     (folder / "model.json").write_text(json.dumps(model, indent=1) + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(_readme(model), encoding="utf-8")
+    note = f"\n{told(failures)}\n" if failures else ""
+    (folder / "README.md").write_text(_readme(model) + note, encoding="utf-8")
 
 
 # --- the chip's rules, one sentence each ----------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from mappers.exporters.c99_plan import make_plan
 from mappers.exporters.c99_sample import input_range
 from mappers.exporters.c99_source import Code, new_code, print_sent
 from mappers.exporters.c99_step import print_population
+from mappers.exporters.proof_notes import failed_obligations, told
 from mappers.proofs.intervals import sum_range
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def write(
     timespans: npt.ArrayLike | None = None,
     samples: int = 50,
     tables: str = "fast",
+    unproved: bool = False,
 ) -> None:
     """Fill an empty folder with <name>.h, <name>.c, <name>_test.c, a Makefile and a README.
 
@@ -48,6 +50,8 @@ def write(
     seeded random walk of `samples` rows if not given. timespans: (samples,) model units, for networks that take irregular time; random
     ones if not given. tables: "fast", or "small": the tables of the network as they are, which take less
     flash and a few instructions more.
+    unproved: export although something is not proved to fit its word, with a warning; the files say what. Sums then saturate as a whole
+    where the chip's saturate message by message, so that words may differ from the simulator's once a sum has left its accumulator.
 
     Raises ExportError: an akida network, a sum or product that is not proved to fit its word, or a name that C does not allow.
     """
@@ -55,7 +59,8 @@ def write(
     _check(quantized, name)
     if tables not in TABLES:
         raise ExportError(f'tables must be one of {", ".join(TABLES)}, but is "{tables}"')
-    code = new_code(quantized, make_plan(quantized), tables == "fast")
+    failures = failed_obligations(quantized, unproved)
+    code = new_code(quantized, make_plan(quantized), tables == "fast", failures if unproved else None)
     proof = _proved_sums(code)
     for population in quantized.populations:
         if population.name in code.plan.streams:
@@ -65,6 +70,9 @@ def write(
     words = _test_inputs(quantized, code, inputs, samples)
     spans = _test_timespans(quantized, timespans, len(words))
     states = _states(quantized, words, spans)
+    if code.unproved:
+        listed = told(code.unproved).replace("*/", "* /").replace("/*", "/ *")  # it stands in a comment of C
+        proof = f"{listed} Compile with -fwrapv: beyond what is proved a sum or product may leave 32 bits."
     write_files(folder, code, name, np.concatenate([words, spans], axis=1), states, _content(quantized), proof)
 
 
@@ -89,9 +97,10 @@ def _proved_sums(code: Code) -> str:
         reach = np.maximum(-low - 1, high)
         worst = int(np.argmax(reach))
         if reach[worst] >= limit:
-            raise ExportError(
-                f"{target}.{port} of {quantized.population(target).labels[worst]} must fit {quantized.accumulator_bits} bits, but may "
-                f"reach {low[worst]} to {high[worst]}; use fewer message bits or smaller weights"
+            place = f"{target}.{port} of {quantized.population(target).labels[worst]}"
+            code.fails(
+                f"{place} must fit {quantized.accumulator_bits} bits, but may reach {low[worst]} to {high[worst]}",
+                "use fewer message bits or smaller weights, or say unproved=True",
             )
     low_word, high_word = input_range(code)
     return f"Proved for input words of {low_word} to {high_word}: no sum leaves its word, no product 32 bits, no index its table."

@@ -14,20 +14,31 @@ import numpy as np
 
 from liquid_neuro.quantized_network import IntArray
 from mappers.exporters import ExportError
-from mappers.exporters.c99_values import WORD_BITS, Cases, Tables, Value, entries_between, number
+from mappers.exporters.c99_values import WORD_BITS, WORD_HIGHEST, WORD_LOWEST, Cases, Tables, Value, entries_between, number
 from mappers.proofs import intervals
 from mappers.proofs.intervals import Interval, interval
 
 COMPARISONS = {"<": Interval.__lt__, ">": Interval.__gt__, "<=": Interval.__le__, ">=": Interval.__ge__}
 
 
+def note_failure(unproved: list[str] | None, failure: str, remedy: str) -> None:
+    """Notes what is not proved in `unproved`; ExportError where that is None."""
+    if unproved is None:
+        raise ExportError(f"{failure}; {remedy}")
+    unproved.append(failure)
+
+
 @dataclass
 class Algebra:
-    """Operations of one program. place: names it in errors. columns: numbers known per compartment, by name. used: C functions called."""
+    """Operations of one program. place: names it in errors. columns: numbers known per compartment, by name. used: C functions called.
+
+    unproved: as in Code. Once something is not proved, ranges are only what should be: then every index is held within its table.
+    """
 
     place: str
     tables: Tables
     fast_tables: bool
+    unproved: list[str] | None = None
     cases: Cases = field(default_factory=Cases)
     columns: dict[str, IntArray] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
@@ -36,15 +47,21 @@ class Algebra:
 
     def result(self, text: str, value: Interval, atomic: bool = False) -> Value:
         """A value; as a number or a column where it is known. ExportError where it is not proved to fit 32 bits."""
+        value = self.within_word(text, value)
         low, high = self.cases.ends(value)
-        if not self.cases.fits(value):
-            raise ExportError(
-                f"{self.place} must be proved to fit 32-bit words, but `{text}` may reach {low} to {high}; quantise with fewer bits"
-            )
         if low == high:
             return number(low)
         plain = Value(text, value, atomic)
         return self.column("known", value.low) if plain.fixed else plain
+
+    def within_word(self, text: str, value: Interval) -> Interval:
+        """The range, where it is proved to fit 32 bits; else what it should be, which is noted."""
+        if self.cases.fits(value):
+            return value
+        low, high = self.cases.ends(value)
+        failure = f"{self.place} must be proved to fit 32-bit words, but `{text}` may reach {low} to {high}"
+        note_failure(self.unproved, failure, "quantise with fewer bits or say unproved=True")
+        return Interval(*(np.clip(end, WORD_LOWEST, WORD_HIGHEST) for end in (value.low, value.high)))
 
     def column(self, name: str, values: IntArray) -> Value:
         """What is known per compartment, as a column of its record; equal columns have one name."""
@@ -258,8 +275,15 @@ class Algebra:
 
     def look_up(self, entries: Value, index: Value) -> Value:
         low, high = self.cases.ends(index.range)
-        if entries.table is None or low < 0 or high >= len(entries.table):
-            raise ExportError(f"{self.place} must look up entries of {entries.text}, but `{index.text}` may reach {low} to {high}")
+        if entries.table is None:
+            raise ExportError(f"{self.place} must look up entries of a table, but `{entries.text}` is none")
+        last = len(entries.table) - 1
+        if low < 0 or high > last:
+            failure = f"{self.place} must look up entries of {entries.text}, but `{index.text}` may reach {low} to {high}"
+            note_failure(self.unproved, failure, "quantise with fewer bits or say unproved=True")
+        if self.unproved:
+            inside = Interval(*(np.clip(end, 0, last) for end in (index.range.low, index.range.high)))
+            index = self.called("clip", inside, index, number(0), number(last))
         found = self.result(f"(int32_t){entries.text}[{index.text}]", entries_between(entries.table, index.range), atomic=True)
         return found if found.fixed else replace(found, entry=(entries, index))
 

@@ -90,11 +90,7 @@ def make_plan(quantized: QuantizedNetwork) -> Plan:
     before, loop, repeats = _repeated([name for name in order if name not in fused])
     factors = _factors(quantized)
     streams = {p.name: _streams(quantized, p.name, fused, factors) for p in quantized.populations if p.program and p.name not in fused}
-    plan = Plan(tuple(before), tuple(loop), repeats, streams, factors)
-    for name in streams:
-        if plan.heard_first(name) and not PROGRAMS[quantized.population(name).program].unit and quantized.population(name).threshold == 1:
-            raise ExportError(f"{name} must run before it is heard to be computed sample by sample, but does not; use the lava target")
-    return plan
+    return Plan(tuple(before), tuple(loop), repeats, streams, factors)
 
 
 def sources(quantized: QuantizedNetwork, target: str) -> set[str]:

@@ -51,10 +51,10 @@ class Split:
 
 
 class Printer:
-    """The statements of one C function. place: names the function in errors. words: its operations."""
+    """The statements of one C function. place: names the function in errors. words: its operations. unproved: as in Code."""
 
-    def __init__(self, place: str, tables: Tables, fast_tables: bool = True) -> None:
-        self.words = Algebra(place, tables, fast_tables)
+    def __init__(self, place: str, tables: Tables, fast_tables: bool = True, unproved: list[str] | None = None) -> None:
+        self.words = Algebra(place, tables, fast_tables, unproved)
         self._lines: list[tuple[str, str]] = []  # name, expression
         self._late: set[str] = set()
         self._taken: set[str] = set(KEYWORDS)

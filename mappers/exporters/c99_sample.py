@@ -20,18 +20,21 @@ def step_lines(code: Code) -> list[str]:
         start += begun
     used = {"turn"} if plan.repeats > 1 else set()
     lines += ["int32_t i;", *(["int32_t turn;"] if used else []), "", *start]
+    summed: set[str] = set()  # populations of the loop that have summed what their sources outside of it have sent
     for name in plan.before:
+        if name in plan.loop:
+            lines += _hold_call(code, quantized.population(name), summed)
         lines += _run_call(code, quantized.population(name))
+        summed -= {other for other in plan.loop if any(stream.source == name for stream in plan.streams[other])}
     for name in plan.loop:
-        if lasting(code, quantized.population(name)):
-            lines += _hold_call(code, quantized.population(name))
+        lines += _hold_call(code, quantized.population(name), summed)
     if plan.repeats > 1:
         lines.append(f"for (turn = 0; turn < {plan.repeats}; turn++) {{")
         for name in plan.loop:
             lines += [f"    {line}" for line in _run_call(code, quantized.population(name))]
         lines.append("}")
     for p in quantized.populations:
-        if p.name in plan.streams and keeps_message(p) and plan.hears_itself(p.name):
+        if p.name in plan.streams and keeps_message(code, p) and plan.hears_itself(p.name):
             name = identifier(p.name)
             if _runs(code, p.name) % 2:  # the last messages stand in the local array
                 lines.append(f"for (i = 0; i < {p.size}; i++) {{ self->{name}_sent[i] = {name}_a[i]; }}")
@@ -49,7 +52,7 @@ def _message_buffers(code: Code, population: Population) -> tuple[list[str], lis
         return _host(code, population)
     if population.name not in code.plan.streams:  # computed on the way
         return [], []
-    itself, kept = code.plan.hears_itself(population.name), keeps_message(population)
+    itself, kept = code.plan.hears_itself(population.name), keeps_message(code, population)
     declared = [f"{kind} *{name}_sent = {f'self->{name}_sent' if kept else f'{name}_a'};"]
     if itself:
         declared += [f"{kind} *{name}_next = {name}_{'a' if kept else 'b'};"]
@@ -84,7 +87,11 @@ def input_range(code: Code) -> tuple[int, int]:
     return host_range(code, next(p for p in code.quantized.populations if not p.program))
 
 
-def _hold_call(code: Code, population: Population) -> list[str]:
+def _hold_call(code: Code, population: Population, summed: set[str]) -> list[str]:
+    """The call that sums what lasts while the loop runs, where there is such and it is not in `summed`, which it joins."""
+    if not lasting(code, population) or population.name in summed:
+        return []
+    summed.add(population.name)
     name = identifier(population.name)
     plain = code.plan.plain(population.name) if code.plan.still(population.name) else ()
     given = passed(code, code.plan.held(population.name) + plain) + lasting(code, population)

@@ -12,6 +12,7 @@ from hardware_profiles.fixed_point import QFormat
 from liquid_neuro.cells import PROGRAMS
 from liquid_neuro.cells.integer import predicted, sent_after
 from liquid_neuro.quantized_network import IntArray, Population, QuantizedNetwork
+from mappers.exporters.c99_algebra import note_failure
 from mappers.exporters.c99_plan import Plan, Stream, uniform
 from mappers.exporters.c99_print import Printer
 from mappers.exporters.c99_values import Tables, Value, number, storage
@@ -24,6 +25,7 @@ class Code:
 
     used: the C primitives called. turns: the parameters of each <population>_turn (_prepare where it is split). columns: those among
     them that its records hold. advances: columns that <population>_advance reads; made: how many numbers it gets from _prepare.
+    unproved: what is not proved to fit its word, a sentence each, where that is allowed; None where it is not.
     """
 
     quantized: QuantizedNetwork
@@ -37,6 +39,11 @@ class Code:
     columns: dict[str, dict[str, IntArray]] = field(default_factory=dict)
     advances: dict[str, list[str]] = field(default_factory=dict)
     made: dict[str, int] = field(default_factory=dict)
+    unproved: list[str] | None = None
+
+    def fails(self, failure: str, remedy: str) -> None:
+        """Notes something that is not proved; ExportError where that is not allowed."""
+        note_failure(self.unproved, failure, remedy)
 
     def message_type(self, name: str) -> str:
         """The C type of a population's messages."""
@@ -44,9 +51,9 @@ class Code:
         return storage(int(low.min(initial=0)), int(high.max(initial=0)))
 
 
-def new_code(quantized: QuantizedNetwork, plan: Plan, fast_tables: bool) -> Code:
+def new_code(quantized: QuantizedNetwork, plan: Plan, fast_tables: bool, unproved: list[str] | None = None) -> Code:
     """Nothing printed yet."""
-    return Code(quantized, plan, message_ranges(quantized), fast_tables)
+    return Code(quantized, plan, message_ranges(quantized), fast_tables, unproved=unproved)
 
 
 def identifier(name: str) -> str:
@@ -70,13 +77,15 @@ def print_turn(code: Code, population: Population, passes_message: bool) -> None
     program = PROGRAMS[population.program]
     quantized, name = code.quantized, identifier(population.name)
     split = not program.stateless and code.plan.still(population.name) > 0
-    printer = Printer(population.name, code.tables, code.fast_tables)
+    printer = Printer(population.name, code.tables, code.fast_tables, code.unproved)
     word, arguments = population.state, []
     arguments.append(number(0) if program.stateless else printer.argument("state", _word(word), late=split))
+    ports = []
     for port in program.ports:
         low, high = sum_range(quantized, dict(code.ranges), population.name, port)
         reached = bool(low.any() or high.any())
-        arguments.append(printer.argument(port, Interval(low, high)) if reached else number(0))
+        arguments.append(_sum(code, printer, port, Interval(low, high)) if reached else number(0))
+        ports += [port] if reached else []
     for parameter in program.parameters:
         arguments.append(printer.known(parameter, population.parameters[parameter]))
     for entry in program.tables:
@@ -86,13 +95,19 @@ def print_turn(code: Code, population: Population, passes_message: bool) -> None
     if passes_message:
         result = printer.words.round_shift(result, number(population.message_shift))
     given = [] if program.stateless else ["state"]
-    ports = [port for port, value in zip(program.ports, arguments[1:]) if value.text == port]
     if split:
         _print_split(code, population, printer, result, ports)
         return
     comment = f"The {'message' if passes_message else 'new state'} of a compartment of {population.name}: program {population.program}."
     columns = _function(code, f"liquid_{name}_turn", comment, [*given, *ports], printer, result)
     code.turns[population.name], code.columns[population.name] = [*given, *ports, *columns], columns
+
+
+def _sum(code: Code, printer: Printer, port: str, reach: Interval) -> Value:
+    """A port's running sum as an argument; where it may leave the accumulator, and that is allowed, saturated to it."""
+    bits = code.quantized.accumulator_bits
+    given = printer.argument(port, printer.words.within_word(port, reach))
+    return given if code.unproved is None else printer.words.saturate(given, number(bits))
 
 
 def _print_split(code: Code, population: Population, printer: Printer, result: Value, ports: list[str]) -> None:
@@ -124,7 +139,7 @@ def _print_split(code: Code, population: Population, printer: Printer, result: V
 def print_message(code: Code, population: Population) -> None:
     """Prints the function <population>_message of (state[, before][, sent]): what the targets hold afterwards."""
     name, given = identifier(population.name), ["state"]
-    printer = Printer(population.name, code.tables)
+    printer = Printer(population.name, code.tables, unproved=code.unproved)
     state = printer.argument("state", _word(population.state))
     if population.prediction:
         given.append("before")
@@ -142,7 +157,7 @@ def print_message(code: Code, population: Population) -> None:
 
 def print_sent(code: Code, population: Population) -> None:
     """Prints the function <population>_sent of (message, sent): what the targets hold afterwards."""
-    printer = Printer(population.name, code.tables)
+    printer = Printer(population.name, code.tables, unproved=code.unproved)
     held = Interval(*code.ranges[population.name])
     message, sent = printer.argument("message", held), printer.argument("sent", held)
     result = printer.call(sent_after, message, sent, number(population.threshold))

@@ -46,7 +46,7 @@ def kept_arrays(code: Code) -> list[Array]:
     for p in code.quantized.populations:
         if keeps_state(p):
             arrays.append(Array(state_type(p), identifier(p.name), p.size))
-        if keeps_message(p):
+        if keeps_message(code, p):
             arrays.append(Array(code.message_type(p.name), f"{identifier(p.name)}_sent", p.size))
     return arrays
 
@@ -60,7 +60,7 @@ def local_arrays(code: Code) -> list[Array]:
             if p.threshold == 1:
                 arrays.append(Array(kind, f"{name}_words", p.size))
         elif p.name in code.plan.streams:
-            kept, itself, still = keeps_message(p), code.plan.hears_itself(p.name), code.plan.still(p.name)
+            kept, itself, still = keeps_message(code, p), code.plan.hears_itself(p.name), code.plan.still(p.name)
             arrays += [Array(kind, f"{name}_a", p.size)] if not kept or itself else []
             arrays += [Array(kind, f"{name}_b", p.size)] if not kept and itself else []
             if _holds(code, p):
@@ -70,9 +70,10 @@ def local_arrays(code: Code) -> list[Array]:
     return arrays
 
 
-def keeps_message(population: Population) -> bool:
-    """Whether the messages last sent must last from sample to sample: where they do not follow from the states."""
-    return population.threshold > 1 or population.prediction
+def keeps_message(code: Code, population: Population) -> bool:
+    """Whether the messages last sent must last from sample to sample: where they do not follow from the states, or no state is kept."""
+    stateless = bool(population.program) and not keeps_state(population) and population.name in code.plan.streams
+    return population.threshold > 1 or population.prediction or (stateless and code.plan.heard_first(population.name))
 
 
 def print_population(code: Code, population: Population) -> None:

@@ -24,6 +24,7 @@ from liquid_neuro.quantized_network import IntArray, Population, Projection, Qua
 from mappers.exporters import ExportError, lava_sources
 from mappers.exporters.lava_checks import check
 from mappers.exporters.lava_compare import LavaComparison, compare, host_rows, lava_here
+from mappers.exporters.proof_notes import failed_obligations, told
 
 if TYPE_CHECKING:
     from mappers.mapping import Mapping
@@ -57,7 +58,7 @@ def write(
     connection: str = "sparse",
     processes: str = "own",
     by_core: bool = True,
-    allow_saturation: bool = False,
+    unproved: bool = False,
 ) -> None:
     """Fill an empty folder with the Lava graph of a mapped network.
 
@@ -67,7 +68,8 @@ def write(
     "library", Lava's own neurons alone, which a CfC can be built from (`library_mapping` says how).
     by_core: one process for each core's share of a population, and one connection for each pair of them that synapses join; else one
     process for each population, and one for each projection.
-    allow_saturation: export although a sum of messages may leave its accumulator (it then saturates and is counted).
+    unproved: export although something is not proved to fit its word, with a warning; the README says what. A sum that leaves its
+    accumulator saturates and is counted, as on the chip.
 
     Raises ExportError for what Lava cannot hold exactly: mappers/exporters/lava_checks.py.
     """
@@ -77,14 +79,16 @@ def write(
         raise ExportError(f'connection must be one of {", ".join(CONNECTIONS)}, but is "{connection}"')
     real = _example_inputs(mapping.quantized, samples) if inputs is None else inputs
     library = processes == "library"
-    if library and allow_saturation:
-        raise ExportError("allow_saturation must be left out for Lava's own neurons, which do not saturate, but is True")
+    if library and unproved:
+        raise ExportError("unproved must be left out for Lava's own neurons, which do not saturate, but is True")
     rows = host_rows(mapping.quantized, real, timespans)
     if library:
         mapping = library_mapping(mapping, real)
         rows = host_rows(mapping.quantized, real)
     quantized = mapping.quantized
-    proof = check(quantized, allow_saturation=allow_saturation, counted=not library)
+    proof = check(quantized, unproved=unproved, counted=not library)
+    failures = failed_obligations(quantized, unproved)
+    proof = f"{proof} {told(failures)}" if failures else proof
     groups = _groups(mapping, by_core)
     _check_processes(quantized, groups)
     np.savez(folder / "arrays.npz", **_arrays(quantized, groups, rows))  # type: ignore[arg-type]

@@ -41,7 +41,7 @@ def lost_synapses(projection: Projection) -> IntArray:
     return np.flatnonzero(weight_format(projection.weight, projection.sign_mode, projection.weight_bits) == 0)
 
 
-def check(quantized: QuantizedNetwork, allow_saturation: bool = False, counted: bool = True) -> str:
+def check(quantized: QuantizedNetwork, unproved: bool = False, counted: bool = True) -> str:
     """What is proved about the widths of sums, in a sentence. ExportError, naming the place, for what Lava would compute differently.
 
     counted: whether the processes saturate as the simulator does, and count it.
@@ -57,10 +57,10 @@ def check(quantized: QuantizedNetwork, allow_saturation: bool = False, counted: 
         _check_words(population)
         if population.program:
             program(population.program)
-    return _check_sums(quantized, allow_saturation, counted)
+    return _check_sums(quantized, unproved, counted)
 
 
-def _check_sums(quantized: QuantizedNetwork, allow_saturation: bool, counted: bool) -> str:
+def _check_sums(quantized: QuantizedNetwork, unproved: bool, counted: bool) -> str:
     """A running sum of deltas is sum(weight * last sent); what arrives in one tick is at most sum(|weight| * range of the message)."""
     ranges = message_ranges(quantized)
     proved = True
@@ -80,11 +80,11 @@ def _check_sums(quantized: QuantizedNetwork, allow_saturation: bool, counted: bo
         if reach[worst] < 1 << (quantized.accumulator_bits - 1):
             continue
         proved = False
-        if not allow_saturation:
+        if not unproved:
             raise ExportError(
                 f"{target}.{port} of {labels[worst]} must fit {quantized.accumulator_bits} bits, but may reach {low[worst]} to "
                 f"{high[worst]} ({int(reach[worst]).bit_length() + 1} bits); use fewer message bits or smaller weights, or say "
-                f"allow_saturation=True"
+                f"unproved=True"
             )
     lowest, highest = ranges["input"]
     bound = quantized.input_format.lsb * max(int(-lowest.min(initial=0)), int(highest.max(initial=0)))

@@ -19,6 +19,7 @@ from mappers.proofs.sum_relations import Relation, relations
 from mappers.proofs.witness import Question, Space
 
 CHUNK = 64  # compartments looked at together
+HOST_SUM_BITS = 32
 
 
 @dataclass(eq=False)
@@ -59,7 +60,7 @@ class Reach:
         inputs += [interval(population.parameters[name]) for name in program.parameters]
         graph, chunks = trace(program), []
         related = [] if program.stateless else relations(self.quantized, population, program.ports, self.messages)
-        limit = 1 << (self.quantized.accumulator_bits - 1)
+        limit = sum_limit(self.quantized, population)
         full = [self.ports[population.name, port][1] - self.ports[population.name, port][0] == 2 * limit - 1 for port in program.ports]
         related = self.related[population.name] = [item.except_at(full[item.first - 1] | full[item.second - 1]) for item in related]
         for start in range(0, population.size, CHUNK):
@@ -86,7 +87,7 @@ class Reach:
         quantized = self.quantized
         if any((item.target_population, item.port) == (population.name, port) for item in quantized.projections):
             low, high = sum_range(quantized, self.messages, population.name, port)
-            limit = 1 << (quantized.accumulator_bits - 1)
+            limit = sum_limit(quantized, population)
             saturates = (low < -limit) | (high >= limit)
             return np.where(saturates, -limit, low), np.where(saturates, limit - 1, high)
         return self._host(population, port)
@@ -159,7 +160,7 @@ class Reach:
         known: dict[tuple[str, int], int] = {}
         for number, port in enumerate(program.ports, start=1):
             synapses = list(self._synapses(population.name, port, compartment))
-            limit = 1 << (self.quantized.accumulator_bits - 1)
+            limit = sum_limit(self.quantized, population)
             ends = [int(end[compartment]) for end in self.ports[population.name, port]]
             if not synapses or ends == [-limit, limit - 1]:
                 low, high, labels, rows = [*low, ends[0]], [*high, ends[1]], [*labels, ""], [*rows, {number: 1}]
@@ -196,6 +197,16 @@ class Reach:
         if population.program:
             return self.messages[name]
         return message_range(population, host_words(self.quantized, population))
+
+
+def host_sums(population: Population) -> bool:
+    """Whether the host computes a population's sums: the output layer of a network of heads."""
+    return population.program == "cfc_heads.project"
+
+
+def sum_limit(quantized: QuantizedNetwork, population: Population) -> int:
+    """The end of a population's running sums: that of the chip's accumulators, or of 32 bits where the host sums."""
+    return 1 << ((HOST_SUM_BITS if host_sums(population) else quantized.accumulator_bits) - 1)
 
 
 def reachable(quantized: QuantizedNetwork, word_bits: int) -> Reach:

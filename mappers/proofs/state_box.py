@@ -12,6 +12,9 @@ below 1 too. The excess e comes from rounding alone: the reciprocal's relative e
 divisor, 2**-15 of T, and where two factors are rounded on their way 2**-12 and less. So v never exceeds the right side at its largest;
 downwards likewise. Whether A 2**f <= G B for all messages is exact: both sums are linear in the messages, so each message alone decides
 its term.
+
+Neurons that begin samples at what mixed memory recalls (programs named `_recalled`) have those words in their box as well: no step leaves
+a box that holds all goals and the excess.
 """
 
 from __future__ import annotations
@@ -23,12 +26,14 @@ import numpy as np
 import numpy.typing as npt
 
 from liquid_neuro.cells.integer import interpolate
+from liquid_neuro.cells.ltc_integer import NEURON
+from liquid_neuro.cells.ltc_recalled import RECALLED
 from liquid_neuro.quantized_network import IntArray, Population, QuantizedNetwork
-from mappers.proofs.intervals import Interval, Range, message_range, message_ranges
+from mappers.proofs.intervals import Interval, Range, message_range, message_ranges, sum_range
 
 BoolArray = npt.NDArray[np.bool_]
 LONGEST = 16  # bits of v in products
-PROGRAMS = ("ltc.neuron", "ltc.exact", "ltc.neuron_timed", "ltc.exact_timed")
+PROGRAMS = (*RECALLED, *(program.name for program in RECALLED.values()))
 WHOLE_SUM = 1 << 62  # what int64 holds for sure
 
 
@@ -50,8 +55,17 @@ def state_box(quantized: QuantizedNetwork, population: Population, messages: dic
     slack = _slack(population, np.maximum(np.abs(least), np.abs(most)))
     scale = 1 << np.clip(population.parameters["guard"], 0, 8)
     lowest, highest = scale * least - slack, scale * most + slack
+    recalled_low, recalled_high = _recalled(quantized, population, messages)
+    lowest, highest = np.minimum(lowest, recalled_low), np.maximum(highest, recalled_high)
     proved = terms.plain & (still | (found_least & found_most)) & (word.lowest <= lowest) & (highest <= word.highest)
     return np.where(proved, np.minimum(lowest, 0), low), np.where(proved, np.maximum(highest, 0), high)
+
+
+def _recalled(quantized: QuantizedNetwork, population: Population, messages: dict[str, Range]) -> Range:
+    """The words that what arrives at a port "recalled" can set; 0 without one."""
+    low, high = sum_range(quantized, messages, population.name, "recalled")
+    shift = np.clip(population.parameters.get("recalled_shift", 0), 0, 31)
+    return low << shift, high << shift
 
 
 def messages_fit(quantized: QuantizedNetwork) -> bool:
@@ -79,7 +93,8 @@ def _excess(population: Population) -> float:
     if "exponential" in population.tables:
         shares = (positions + 0.5) / 2.0**14 * (1 + 2.0**-13)  # a position stands for shares that round to it
         factor *= max((shares * interpolate(population.tables["exponential"], positions, 7) / 2.0**14).max(), 1.0)
-    return float(factor * (1.0 if population.program == "ltc.neuron" else 1 + 2.0**-11) - 1.0)
+    plain = population.program.removesuffix("_recalled") == NEURON.name
+    return float(factor * (1.0 if plain else 1 + 2.0**-11) - 1.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -166,7 +166,9 @@ def test_the_reference_network_on_a_small_processor(tmp_path, record_property, p
 
 
 @pytest.mark.parametrize("processor", PROCESSORS)
-@pytest.mark.parametrize("name", ["ltc_ncp19", "ltc_fc12_unfold3", "cfc_wired_ncp19", "cfc_default", "cfc_nogate", "cfc_pure", "cfc_mixed"])
+@pytest.mark.parametrize(
+    "name", ["ltc_ncp19", "ltc_fc12_unfold3", "cfc_wired_ncp19", "cfc_default", "cfc_nogate", "cfc_pure", "cfc_mixed", "ltc_auto32_mixed"]
+)
 def test_golden_networks_on_a_small_processor(tmp_path, processor, name):
     network, arrays = networks.golden(name)
     x = arrays["x"].reshape(-1, network.inputs).astype(float)[:40]

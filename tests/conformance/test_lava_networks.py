@@ -78,6 +78,11 @@ KINDS: dict[str, Any] = {
     "ltc, irregular": lambda: (ltc(Wiring.auto_ncp(3, 10, 2, seed=3), seed=1), {"timespans": (0.4, 2.0)}),
     "ltc, exact, irregular": lambda: (ltc(Wiring.auto_ncp(3, 10, 2, seed=3), seed=1, solver="exact"), {"timespans": (0.4, 2.0)}),
     "ltc, gap junctions": lambda: (ltc(celegans().wiring, seed=1), {}),
+    "ltc, mixed memory": lambda: (ltc(Wiring.auto_ncp(3, 10, 2, seed=3), mixed_memory=True, seed=1), {}),
+    "ltc, mixed memory, exact, irregular": lambda: (
+        ltc(Wiring.auto_ncp(3, 10, 2, seed=3), mixed_memory=True, seed=1, solver="exact"),
+        {"timespans": (0.4, 2.0)},
+    ),
     "cfc, irregular, wired": lambda: (cfc(Wiring.auto_ncp(3, 10, 2, seed=3), seed=1), {"timespans": (0.4, 2.0)}),
     "cfc, irregular, backbone": lambda: (cfc(6, inputs=3, backbone_layers=2, backbone_units=8, seed=1), {"timespans": (0.4, 2.0)}),
     "cfc, pure, irregular": lambda: (cfc(Wiring.auto_ncp(3, 10, 2, seed=3), mode="pure", seed=1), {"timespans": (0.4, 2.0)}),

@@ -54,7 +54,7 @@ def compared(folder, quantized, x, cores=1, timespans=None, **options):
 def test_toy_network(tmp_path, cores, connection):
     quantized = toy_chips.loop(seed=cores)
     x = np.random.default_rng(cores).normal(0.0, 0.5, (40, 3))
-    comparison = compared(tmp_path / "lava", quantized, x, cores, connection=connection, allow_saturation=True)
+    comparison = compared(tmp_path / "lava", quantized, x, cores, connection=connection, unproved=True)
     assert comparison.values_compared == 2 * 13 * (4 * 39 + 5)
     assert (comparison.differences, comparison.first_difference) == (0, "")
 
@@ -64,7 +64,7 @@ def test_toy_network(tmp_path, cores, connection):
 def test_timespans_and_predicted_messages(tmp_path, cores):
     quantized, random = toy_chips.timed(seed=cores), np.random.default_rng(cores)
     x, timespans = random.normal(0.0, 0.5, (60, 3)), random.uniform(0.0, 4.0, 60)
-    comparison = compared(tmp_path / "lava", quantized, x, cores, timespans, allow_saturation=True)
+    comparison = compared(tmp_path / "lava", quantized, x, cores, timespans, unproved=True)
     assert (comparison.differences, comparison.values_compared) == (0, 2 * 8 * (4 * 59 + 4))
 
 
@@ -78,7 +78,7 @@ def test_a11_saturation_in_lava_is_counted_and_does_not_wrap(tmp_path):
     quantized = toy_chips.network(
         populations, (toy_chips.projection("input", "neuron", "value", [[254], [254]], "excitatory"),), 2, 1, "neuron"
     )
-    comparison = compared(tmp_path / "lava", quantized, np.array([[0, 0], [40, 40], [-40, -40], [0, 0]]), allow_saturation=True)
+    comparison = compared(tmp_path / "lava", quantized, np.array([[0, 0], [40, 40], [-40, -40], [0, 0]]), unproved=True)
     assert comparison.differences == 0
     assert comparison.saturations == 2
 
@@ -118,7 +118,7 @@ def test_a24_a_message_sent_at_a_tick_arrives_at_the_next(tmp_path):
 def test_live_processes_in_process():
     quantized = toy_chips.loop()
     x = np.random.default_rng(0).normal(0.0, 0.5, (5, 3))
-    graph = to_lava(toy_chips.mapping(quantized), x, allow_saturation=True)
+    graph = to_lava(toy_chips.mapping(quantized), x, unproved=True)
     try:
         graph.run(13)
         state = graph.groups["neuron"].state.get()
@@ -141,7 +141,7 @@ def test_live_processes_between_processes_of_the_user():
     rows = quantized.input_format.quantize(np.random.default_rng(0).normal(0.0, 0.5, (5, 3)))
     sensor = Source(data=np.repeat(rows, quantized.ticks_per_sample, axis=0).T)
     motor, spikes = (Sink(shape=(4,), buffer=20) for _ in range(2))
-    graph = to_lava(toy_chips.mapping(quantized), allow_saturation=True)
+    graph = to_lava(toy_chips.mapping(quantized), unproved=True)
     sensor.s_out.connect(graph.groups["input"].values_in)
     graph.groups["neuron"].probe.connect(motor.a_in)
     graph.groups["neuron"].spikes.connect(spikes.a_in)

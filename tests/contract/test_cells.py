@@ -35,6 +35,7 @@ LTC_KINDS = {
     "three sub-steps": {"solver": liquid_neuro.Fused(3)},
     "exact": {"solver": "exact"},
     "mixed memory": {"mixed_memory": True},
+    "mixed memory, exact": {"mixed_memory": True, "solver": "exact"},
 }
 CFC_SHAPES: dict[str, dict[str, Any]] = {
     "wired": {"wiring_or_units": WIRING},
@@ -79,7 +80,8 @@ def users() -> dict[str, tuple[QuantizedNetwork, Population]]:
             for population in quantized.populations:
                 found.setdefault(population.program, (quantized, population))
     loihi, joined = hardware_profiles.load("loihi2"), replace(WIRING, gap_source=np.array([0, 2]), gap_target=np.array([3, 5]))
-    timed = ("ltc, plain", "ltc, exact", *(f"cfc, {shape}, {mode}" for shape in ("wired", "mixed memory") for mode in MODES))
+    ltcs = [f"ltc, {name}" for name in ("plain", "exact", "mixed memory", "mixed memory, exact")]
+    timed = (*ltcs, *(f"cfc, {shape}, {mode}" for shape in ("wired", "mixed memory") for mode in MODES))
     others = [quantize(network(kind), loihi, timespans=(0.5, 2.0)) for kind in timed]
     others.append(quantize(liquid_neuro.ltc(joined, seed=2), loihi))
     others += [quantize_library(network(kind), loihi, knots=4) for kind in ("cfc, wired, default", "cfc, backbone, default")]
