@@ -1,129 +1,44 @@
 """How close integers come to the networks they stand for: `python -m benchmarks.quality` writes benchmarks/results/quality.md.
 
-    python -m benchmarks.quality [--steps STEPS] [--out FILE] [--only TEXT]
+    python -m benchmarks.quality [--only TEXT] [--steps STEPS] [--cache FOLDER] [--out FILE]
 
 Every figure is the rms error of the outputs over the standard deviation of the named target's own outputs, in per cent, on inputs that
-calibration did not see: independent samples (white) and random walks for the golden networks (perturbed, not trained, from
-tests/golden), the test windows of the occupancy task for trained ones (STEPS of training). "–": refused, with the reason in the notes.
+calibration did not see. Golden networks (from tests/golden, perturbed, not trained): independent samples / random walks. Networks trained
+on occupancy (STEPS of training): windows of the test file, each from state 0 / 2,000 samples of it as one stream. "–": refused, with the
+reason in the notes.
+
+--only runs the sections whose title holds TEXT and leaves the others of the file as they are. --cache keeps trained networks in a folder.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-import hardware_profiles
 import liquid_neuro
-from event_sim import EventStream, fixed
-from liquid_neuro import LiquidNetwork, tasks
-from liquid_neuro.dynamics import trajectory
+from benchmarks.quality_cases import CFCS, CHIP, LTCS, ROOT, Case, Refusals, errors, golden_cases, shown, table, trained_cases
+from event_sim import EventStream, evaluate, fixed
+from liquid_neuro import tasks
 from liquid_neuro.quantized_network import QuantizedNetwork
 from mappers import quantize
 
-ROOT = Path(__file__).resolve().parent.parent
-LTCS = ("ltc_ncp19", "ltc_auto32_softplus", "ltc_fc12_unfold3", "ltc_rand24_noaffine")
-CFCS = ("cfc_wired_ncp19", "cfc_wired_auto32", "cfc_default", "cfc_nogate", "cfc_pure")
-CHIP = hardware_profiles.load("loihi2")
-WALK = 0.08  # per sample and channel
-FloatArray = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """A network, samples to calibrate on (windows, time, inputs), and named sets of samples to judge by, with their timespans."""
-
-    name: str
-    network: LiquidNetwork
-    calibration: Any
-    judged: Mapping[str, tuple[FloatArray, FloatArray]]
-
-    def under(self, solver: str) -> Case:
-        """The same network under another solver."""
-        return dataclasses.replace(self, network=self.network.with_solver(solver))
-
-
-def golden_cases(names: Iterable[str]) -> list[Case]:
-    """The golden networks: calibrated on half of the recorded inputs and on walks, judged by the other half and by other walks."""
-    sys.path.insert(0, str(ROOT / "tests"))
-    from networks import golden
-
-    cases = []
-    for name in names:
-        network, arrays = golden(name)
-        x, generator = arrays["x"].astype(float), np.random.default_rng(0)
-        spread = float(x.std())
-        walks = np.cumsum(generator.normal(0, WALK, (8, 60, network.inputs)), axis=1)
-        white = generator.normal(0, spread, (8, 60, network.inputs))
-        cases.append(
-            Case(name, network, np.concatenate([white[:4], walks[:4]]), {"white": _regular(white[4:]), "walk": _regular(walks[4:])})
-        )
-    return cases
-
-
-def _regular(x: FloatArray) -> tuple[FloatArray, FloatArray]:
-    return x, np.ones(x.shape[:2])
-
-
-def trained_cases(steps: int) -> list[Case]:
-    """An LTC and a CfC of 19 neurons, trained on occupancy."""
-    from liquid_neuro.commands.models import new_network
-
-    task = tasks.occupancy()
-    judged = {"test": _regular(task.test.x[:: max(1, len(task.test.x) // 200)])}
-    cases = []
-    for cell in ("ltc", "cfc"):
-        network = liquid_neuro.fit(task, new_network(task, cell, 19, 0), steps=steps, seed=0).network
-        cases.append(Case(f"{cell} occupancy", network, task.train.x[:: max(1, len(task.train.x) // 64)], judged))
-    return cases
-
-
-# --- one figure ---------------------------------------------------------------------------------------------------------------------------
-
-
-def errors(case: Case, quantized: QuantizedNetwork) -> list[float]:
-    """Per set of samples the relative rms error of the outputs."""
-    found = []
-    for x, spans in case.judged.values():
-        y = trajectory(case.network, x, spans, tolerance=1e-7).y
-        found.append(float(np.sqrt(np.mean(np.square(fixed.run_samples(quantized, x, spans) - y))) / y.std()))
-    return found
-
-
-def cell_of(case: Case, notes: list[str], **how: Any) -> str:
-    """The table's cell of one quantisation: its errors, or – where it is refused."""
-    try:
-        quantized = quantize(case.network, CHIP, calibration=case.calibration, **how)
-    except ValueError as refusal:
-        notes.append(f"{case.name}, {how}: {refusal}")
-        return "–"
-    return shown(errors(case, quantized))
-
-
-def shown(values: list[float]) -> str:
-    """1.2 / 0.9: per cent."""
-    return " / ".join(f"{100 * value:.2g}" for value in values)
-
-
-def table(head: list[str], rows: Iterable[list[str]]) -> list[str]:
-    """A table in Markdown."""
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return lines + ["| " + " | ".join(row) + " |" for row in rows]
+STEPS = 300  # training has converged to within what its seeds differ by
+THROUGH_STEPS = 100  # of training on through the integers
 
 
 def sweep(cases: list[Case], values: Iterable[Any], how: Callable[[Any], dict[str, Any]], name: str) -> list[str]:
     """One row per network, one column per value of an option."""
-    values, notes = list(values), list[str]()
-    rows = [[case.name, *(cell_of(case, notes, **how(value)) for value in values)] for case in cases]
-    return [*table([name, *map(str, values)], rows), "", *(f"- {note}" for note in notes)]
+    values, refusals = list(values), Refusals()
+    rows = [[case.name, *(refusals.cell(case, **how(value)) for value in values)] for case in cases]
+    return [*table([name, *map(str, values)], rows), "", *refusals.lines()]
 
 
 # --- sections -----------------------------------------------------------------------------------------------------------------------------
@@ -134,16 +49,14 @@ def weight_bits(cases: list[Case]) -> list[str]:
     return sweep(cases, (8, 7, 6, 5, 4), lambda bits: {"bits": bits}, "weight bits")
 
 
-def retrained(cases: list[Case], steps: int) -> list[str]:
+def retrained(cases: list[Case]) -> list[str]:
     """Trained on through the integers: accuracy on the test windows before and after."""
-    from event_sim import evaluate
-
     task, rows = tasks.occupancy(), []
-    for case in cases:
+    for case in cases[:2]:
         row = [case.name, f"{100 * evaluate(task, case.network).accuracy:.2f}"]
         for bits in (8, 6, 5, 4):
             before = quantize(case.network, CHIP, calibration=case.calibration, bits=bits)
-            fit = liquid_neuro.fit(task, case.network, steps=steps, learning_rate=0.003, seed=0, through=before)
+            fit = liquid_neuro.fit(task, case.network, steps=THROUGH_STEPS, learning_rate=0.003, seed=0, through=before)
             after = quantize(fit.network, CHIP, formats=before.formats)
             row.append(" → ".join(f"{100 * evaluate(task, one).accuracy:.2f}" for one in (before, after)))
         rows.append(row)
@@ -166,7 +79,7 @@ def message_bits(cases: list[Case]) -> list[str]:
 
 
 def tables(cases: list[Case]) -> list[str]:
-    """Fewer knots in every table, straight lines between them: the deployed tables hold 257 and 129 entries."""
+    """Fewer knots in every table, straight lines between them: the deployed tables hold 513 (CfC), 257 and 129 entries."""
     rows = []
     for case in cases:
         quantized = quantize(case.network, CHIP, calibration=case.calibration)
@@ -193,14 +106,14 @@ def thresholds(cases: list[Case]) -> list[str]:
     """Messages that are sent only once they moved so many steps: the error, and the synaptic operations per sample of the last set."""
     rows = []
     for case in cases:
-        second = "gate" if case.network.cell == "ltc" else "backbone"
-        for name in ("neuron", second, "input"):
+        second = ["gate"] if case.network.cell == "ltc" else ["backbone"] if "backbone.0.weight" in case.network.parameters else []
+        for name in ("neuron", *second, "input"):
             row = [f"{case.name}, {name}"]
             for threshold in (1, 2, 4, 8, 16, 64):
                 quantized = quantize(case.network, CHIP, calibration=case.calibration, thresholds={name: threshold})
                 x, spans = list(case.judged.values())[-1]
-                activity = fixed.run_chip(quantized, EventStream.from_samples(x[0], timespans=spans[0])).activity
-                operations = int(activity.stored_operations.sum()) / len(x[0])
+                activity = fixed.run_chip(quantized, EventStream.from_samples(x[0], timespans=spans[0] * case.network.time_unit_s)).activity
+                operations = 0 if activity is None else int(activity.stored_operations.sum()) / len(x[0])
                 row.append(f"{shown(errors(case, quantized))}; {operations:.0f}")
             rows.append(row)
     return table(["threshold, steps", "1", "2", "4", "8", "16", "64"], rows)
@@ -208,24 +121,21 @@ def thresholds(cases: list[Case]) -> list[str]:
 
 def exact(cases: list[Case]) -> list[str]:
     """Against the differential equation, by ticks per sample (two per sub-step) and state bits; target fused beside it."""
-    rows, notes = [], list[str]()
+    rows, refusals = [], Refusals()
     for case in cases:
-        solved = case.under("exact")
-        y = trajectory(case.network, next(iter(case.judged.values()))[0]).y
-        apart = float(
-            np.sqrt(np.mean(np.square(trajectory(solved.network, next(iter(case.judged.values()))[0], tolerance=1e-7).y - y))) / y.std()
-        )
-        row = [case.name, f"{100 * apart:.2g}", cell_of(case, notes)]
+        solved, first = case.under("exact"), next(iter(case.judged))
+        apart = float(np.sqrt(np.mean(np.square(solved.target(first) - case.target(first)))) / case.target(first).std())
+        row = [case.name, f"{100 * apart:.2g}", refusals.cell(case)]
         for ticks, bits in ((12, 16), (24, 16), (48, 16), (48, 24), (96, 24)):
-            row.append(cell_of(solved, notes, ticks_per_sample=ticks, bits={"state": bits}))
+            row.append(refusals.cell(solved, ticks_per_sample=ticks, bits={"state": bits}))
         rows.append(row)
     head = ["target", "fused from exact", "fused(U)", "exact, 12 ticks, 16 bits", "24, 16", "48, 16", "48, 24", "96, 24"]
-    return [*table(head, rows), "", *(f"- {note}" for note in notes)]
+    return [*table(head, rows), "", *refusals.lines()]
 
 
 def irregular(cases: list[Case]) -> list[str]:
     """Samples that last differently long, told with every sample; target: the same network in floats, same timespans."""
-    rows, notes, ranges = [], list[str](), ((1.0, 1.0), (0.5, 2.0), (0.1, 2.0), (0.01, 2.0))
+    rows, refusals, ranges = [], Refusals(), ((1.0, 1.0), (0.5, 2.0), (0.1, 2.0), (0.01, 2.0))
     for case in cases:
         row = [case.name]
         for shortest, longest in ranges:
@@ -233,44 +143,66 @@ def irregular(cases: list[Case]) -> list[str]:
             judged = {
                 name: (x, np.exp(generator.uniform(np.log(shortest), np.log(longest), x.shape[:2]))) for name, (x, _) in case.judged.items()
             }
-            row.append(cell_of(dataclasses.replace(case, judged=judged), notes, timespans=(shortest, longest)))
+            row.append(refusals.cell(case.judged_by(judged), timespans=(shortest, longest)))
         rows.append(row)
     head = ["timespans", *(f"{shortest:g} to {longest:g}" for shortest, longest in ranges)]
-    return [*table(head, rows), "", *(f"- {note}" for note in notes)]
+    return [*table(head, rows), "", *refusals.lines()]
+
+
+# --- the file -----------------------------------------------------------------------------------------------------------------------------
 
 
 def main() -> None:
-    """Run everything, print it and write the table."""
+    """Run the sections, print them and write the file."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--steps", type=int, default=600, help="of training; 0 leaves the trained networks out")
+    parser.add_argument("--only", default="", help="only sections whose title holds this; the others of the file stay")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of training; 0 leaves the trained networks out")
+    parser.add_argument("--cache", type=Path, help="a folder that keeps trained networks")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "quality.md")
-    parser.add_argument("--only", default="", help="only sections whose title holds this")
     arguments = parser.parse_args()
-    started = time.perf_counter()
-    trained = trained_cases(arguments.steps) if arguments.steps else []
-    ltcs = golden_cases(LTCS) + [case for case in trained if case.network.cell == "ltc"]
-    cfcs = golden_cases(CFCS) + [case for case in trained if case.network.cell == "cfc"]
-    both = ltcs + cfcs
-    sections: tuple[tuple[str, Callable[[], list[str]]], ...] = (
-        ("Weight bits, rounded after training", lambda: weight_bits(both)),
-        ("Weight bits, trained on through the integers", lambda: retrained(trained, arguments.steps // 3) if trained else []),
-        ("State bits", lambda: state_bits(both)),
-        ("Gate bits", lambda: gate_bits(ltcs)),
-        ("Message bits", lambda: message_bits(both)),
-        ("Table sizes", lambda: tables(both)),
-        ("Delta thresholds: error; synaptic operations per sample", lambda: thresholds(both)),
-        ("The targets fused and exact", lambda: exact(ltcs)),
-        ("Irregular time", lambda: irregular(both)),
-    )
-    text = [f"# Quality of the integers\n\n{(__doc__ or '').partition('Every figure')[1]}{(__doc__ or '').partition('Every figure')[2]}"]
-    for title, section in sections:
-        lines = section() if arguments.only.lower() in title.lower() else []
+
+    @cache
+    def cases(cell: str) -> list[Case]:
+        return golden_cases(LTCS if cell == "ltc" else CFCS) + [one for one in trained() if one.network.cell == cell]
+
+    @cache
+    def trained() -> list[Case]:
+        return trained_cases(arguments.steps, arguments.cache) if arguments.steps else []
+
+    def both() -> list[Case]:
+        return cases("ltc") + cases("cfc")
+
+    sections: dict[str, Callable[[], list[str]]] = {
+        "Weight bits, rounded after training": lambda: weight_bits(both()),
+        "Weight bits, trained on through the integers": lambda: retrained(trained()) if trained() else [],
+        "State bits": lambda: state_bits(both()),
+        "Gate bits": lambda: gate_bits(cases("ltc")),
+        "Message bits": lambda: message_bits(both()),
+        "Table sizes": lambda: tables(both()),
+        "Delta thresholds: error; synaptic operations per sample": lambda: thresholds(both()),
+        "The targets fused and exact": lambda: exact(cases("ltc")),
+        "Irregular time": lambda: irregular(both()),
+    }
+    chosen = [title for title in sections if arguments.only.lower() in title.lower()]
+    if not chosen:
+        parser.error(f'--only must be part of a section\'s title, but "{arguments.only}" is of none: {"; ".join(sections)}')
+    written = _sections(arguments.out)
+    for title in chosen:
+        started = time.process_time()
+        lines = sections[title]()
         if lines:
-            text.append(f"## {title}\n\n" + "\n".join(lines) + "\n")
-            print(text[-1], flush=True)
-    text.append(f"{time.perf_counter() - started:.0f} s.\n")
+            written[title] = "\n".join(["\n".join(lines).rstrip(), "", f"{time.process_time() - started:.0f} s of processor time.", ""])
+            print(f"## {title}\n\n{written[title]}", flush=True)
+    head = "".join((__doc__ or "").partition("Every figure")[1:]).partition("\n\n--only")[0]
+    parts = [f"## {title}\n\n{written[title]}" for title in sections if title in written]
     arguments.out.parent.mkdir(exist_ok=True)
-    arguments.out.write_text("\n".join(text))
+    arguments.out.write_text("\n".join([f"# Quality of the integers\n\n{head.replace('STEPS', f'{arguments.steps} steps')}\n", *parts]))
+
+
+def _sections(path: Path) -> dict[str, str]:
+    """The sections of an earlier file by title; none where there is no file."""
+    parts = path.read_text().split("\n## ")[1:] if path.is_file() else []
+    return {title: text.lstrip("\n") for title, _, text in (part.partition("\n") for part in parts)}
 
 
 if __name__ == "__main__":

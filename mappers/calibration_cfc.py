@@ -11,6 +11,7 @@ from liquid_neuro.cells.cfc import CfCLayer, CfCValues
 from liquid_neuro.cells.functions import ACTIVATIONS, sigmoid
 from liquid_neuro.network import FloatArray
 from mappers.quantization import Choices
+from mappers.quantization_memory import MemoryTrace
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,15 +22,6 @@ class Trace:
     means: tuple[FloatArray, ...]
     covariances: tuple[FloatArray, ...]
     arguments: tuple[float, ...]
-    seen: bool
-
-
-@dataclass(frozen=True, eq=False)
-class MemoryTrace:
-    """What mixed memory saw: the mean of what its maps hear, the largest |c|."""
-
-    mean: FloatArray
-    largest: float
     seen: bool
 
 
@@ -85,7 +77,7 @@ def traces_of(values: CfCValues, choices: Choices) -> tuple[list[Trace], MemoryT
         Trace(tuple(one.mean for one in layer), tuple(one.covariance for one in layer), tuple(bounds.tolist()), seen)
         for layer, bounds in zip(run.heard, run.largest)
     ]
-    return traces, MemoryTrace(run.memory.mean, run.largest_memory, seen)
+    return traces, MemoryTrace(run.memory.mean, run.memory.covariance, run.largest_memory, seen)
 
 
 def _follow(values: CfCValues, run: _Run, x: FloatArray, spans: FloatArray) -> None:

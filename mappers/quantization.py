@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,9 +13,9 @@ import numpy.typing as npt
 from event_sim.events import EventStream
 from hardware_profiles import HardwareProfile
 from liquid_neuro.cells import PROGRAMS
-from liquid_neuro.network import FloatArray, LiquidNetwork
+from liquid_neuro.network import Exact, FloatArray, LiquidNetwork
 from liquid_neuro.quantized_network import QuantizedNetwork
-from mappers.quantization_error import close_enough, error_notes
+from mappers.quantization_error import Targets, close_enough, error_notes
 
 WINDOW = 256  # calibration looks at no more than so many windows of so many samples
 WINDOWS = 64
@@ -66,7 +66,7 @@ def quantize(
     ticks_per_sample: the fewest that keep the order of the solver, when left out; an LTC under "exact" takes any even one, 24 if left out.
     formats: the choices of an earlier quantisation (its `formats`), kept as they are: for a network that was trained further.
     thresholds: how many steps a message must move before it is sent: a number for neurons, or by name: "input", "neuron", "gate",
-    "backbone". 1 sends every change.
+    "backbone", "memory". 1 sends every change.
     timespan: model units per sample; from the calibration stream's clock when left out, else 1.
     timespans: (shortest, longest) where samples last differently long; a calibration stream whose samples do so tells it too. Such a
     network hears every sample's timespan.
@@ -87,22 +87,55 @@ def quantize(
         samples = None if calibration is None else _stacked(_pieces(runs))
         return quantize_akida(network, profile, samples, input_range=input_range, bits=bits, formats=formats, timespan=longest)
     choices = _choices(network, runs, input_range, bits, thresholds, _clock(runs, timespan, timespans))
-    if network.cell == "ltc":
-        from mappers.quantization_ltc import finer_choices
-        from mappers.quantization_ltc import quantize_ltc as quantize_cell
-    else:
-        from mappers.quantization_cfc import quantize_cfc as quantize_cell
+    error = None if error is None else _number("error", error, "a fraction of the outputs' standard deviation above 0, such as 0.01")
+    targets: Targets = {}
 
     def attempt(choices: Choices, ticks: int | None) -> QuantizedNetwork:
-        quantized = quantize_cell(network, profile, choices, formats, ticks)
+        quantized = _quantized(network, profile, choices, formats, ticks)
         check_messages(quantized, profile, choices)
-        return replace(quantized, notes={**quantized.notes, **error_notes(quantized, choices)})
+        return replace(quantized, notes={**quantized.notes, **error_notes(quantized, choices, targets)})
 
     quantized = attempt(choices, ticks_per_sample)
-    if error is None:
-        return quantized
-    finer = finer_choices(quantized, profile, choices, ticks_per_sample) if network.cell == "ltc" and formats is None else []
-    return close_enough(error, quantized, (partial(attempt, *pair) for pair in finer), choices)
+    if error is None or formats is not None:  # where formats are given nothing is left to choose
+        return quantized if error is None else close_enough(error, quantized, (), {}, choices)
+    finer, relaxed = _finer(quantized, profile, choices, ticks_per_sample), _relaxed(network, choices, ticks_per_sample)
+    less_asked = {name: partial(attempt, *pair) for name, pair in relaxed.items()}
+    return close_enough(error, quantized, (partial(attempt, *pair) for pair in finer), less_asked, choices)
+
+
+def _quantized(network: LiquidNetwork, profile: HardwareProfile, choices: Choices, formats: Any, ticks: int | None) -> QuantizedNetwork:
+    if network.cell == "ltc":
+        from mappers.quantization_ltc import quantize_ltc
+
+        return quantize_ltc(network, profile, choices, formats, ticks)
+    from mappers.quantization_cfc import quantize_cfc
+
+    return quantize_cfc(network, profile, choices, formats, ticks)
+
+
+def _finer(
+    quantized: QuantizedNetwork, profile: HardwareProfile, choices: Choices, ticks: int | None
+) -> Iterable[tuple[Choices, int | None]]:
+    """What could come closer to the target, cheapest first: nothing for a CfC, whose words are as wide as its programs take."""
+    if quantized.network.cell != "ltc":
+        return ()
+    from mappers.quantization_ltc import finer_choices
+
+    return finer_choices(quantized, profile, choices, ticks)
+
+
+def _relaxed(network: LiquidNetwork, choices: Choices, ticks: int | None) -> dict[str, tuple[Choices, int | None]]:
+    """Choices without one of the things that the caller asked for, each under what that is in a sentence."""
+
+    def others(asked: Mapping[str, int], name: str) -> dict[str, int]:
+        return {other: value for other, value in asked.items() if other != name}
+
+    left = {f'without bits["{name}"]': (replace(choices, bits=others(choices.bits, name)), ticks) for name in choices.bits}
+    for name in choices.thresholds:
+        left[f'without thresholds["{name}"]'] = replace(choices, thresholds=others(choices.thresholds, name)), ticks
+    if ticks is not None and isinstance(network.solver, Exact):
+        left[f"with ticks_per_sample={2 * ticks}"] = choices, 2 * ticks
+    return left
 
 
 def choices_of(
@@ -120,26 +153,44 @@ def _check_frames(profile: HardwareProfile, **given: Any) -> None:
             raise ValueError(f"{name} must not be given for {profile.name}, whose frames know no such thing, but is {value}; leave it out")
 
 
+def _number(name: str, value: Any, what: str = "a number", above: float = 0.0) -> float:
+    """A number above a bound, as it was given; ValueError for anything else."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise ValueError(f"{name} must be {what}, but is {value!r}")
+    if not (np.isfinite(value) and value > above):
+        raise ValueError(f"{name} must be {what}, but is {value}")
+    return float(value)
+
+
 def _choices(
     network: LiquidNetwork, runs: tuple[Run, ...], input_range: Any, bits: Any, thresholds: Any, clock: tuple[float, float, bool]
 ) -> Choices:
     shortest, longest, irregular = clock
     pieces = _pieces(runs)
     if input_range is not None:
-        bound, source = float(np.abs(np.asarray(input_range, dtype=np.float64)).max()), "input_range"
+        bound, source = _largest(input_range), "input_range"
     elif pieces:
         bound, source = 1.1 * max(float(np.abs(samples).max()) for samples, _ in pieces), "calibration, with 10 % to spare"
     else:
         bound, source = ASSUMED_RANGE, "assumed: neither calibration nor input_range was given"
-    if not np.isfinite(bound):
-        raise ValueError(f"input_range must be finite, but is {input_range}")
     asked = _by_name(bits, "weights")
     sent = _by_name(thresholds, "neuron")
     _check_names("bits", asked, ("weights", "state", "message", "gates") if network.cell == "ltc" else ("weights", "state", "message"))
-    _check_names("thresholds", sent, ("input", "neuron", "gate") if network.cell == "ltc" else ("input", "neuron", "backbone", "memory"))
+    _check_names("thresholds", sent, ("input", "neuron", "gate" if network.cell == "ltc" else "backbone", "memory"))
     windows = tuple(samples for samples, _ in pieces)
     spans = tuple(_spans(piece, clock, number) for number, piece in enumerate(pieces))
     return Choices(asked, sent, max(bound, 2.0**-20), source, longest, windows, spans, irregular, shortest)
+
+
+def _largest(input_range: Any) -> float:
+    """The largest magnitude of (lowest, highest), each a number or one per channel."""
+    try:
+        ends = np.asarray(input_range, dtype=np.float64)
+    except (TypeError, ValueError):
+        ends = np.zeros(0)
+    if not ends.size or not np.isfinite(ends).all():
+        raise ValueError(f"input_range must be (lowest, highest) of the inputs in finite numbers, but is {input_range!r}")
+    return float(np.abs(ends).max())
 
 
 def _spans(piece: Run, clock: tuple[float, float, bool], number: int) -> FloatArray:
@@ -160,7 +211,7 @@ def _check_names(what: str, given: Mapping[str, int], known: tuple[str, ...]) ->
     for name, value in given.items():
         if name not in known:
             raise ValueError(f'{what} must name some of {", ".join(known)}, but names "{name}"')
-        if not isinstance(value, (int, np.integer)) or value < 1:
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
             raise ValueError(f"{what}[{name!r}] must be a whole number of at least 1, but is {value}")
 
 
@@ -194,12 +245,12 @@ def _runs(network: LiquidNetwork, calibration: Any) -> tuple[Run, ...]:
     items = [calibration] if isinstance(calibration, EventStream) else calibration
     runs: list[FloatArray] = []
     spans: list[FloatArray | None] = []
-    for item in items if isinstance(items, (list, tuple)) else np.atleast_2d(np.asarray(items, dtype=np.float64)):
+    for item in items if isinstance(items, (list, tuple)) else np.atleast_2d(_samples(items)):
         if isinstance(item, EventStream) and item.durations_s is None:
             raise ValueError("calibration must have a sample clock, but the stream has none; use with_clock(sample_s)")
         lasting = item.durations_s if isinstance(item, EventStream) else None
         spans.append(None if lasting is None else np.asarray(lasting / network.time_unit_s))
-        runs.append(np.asarray(item.held() if isinstance(item, EventStream) else item, dtype=np.float64))
+        runs.append(_samples(item.held() if isinstance(item, EventStream) else item))
     if not runs:
         raise ValueError("calibration must hold at least one sample, but is empty; give samples as the network sees them, or leave it out")
     if all(run.ndim == 1 for run in runs):  # one run (time, inputs) was given, not a list of runs
@@ -212,6 +263,15 @@ def _runs(network: LiquidNetwork, calibration: Any) -> tuple[Run, ...]:
         if not np.isfinite(run).all():
             raise ValueError("calibration must be finite, but has a value that is not; leave such rows out")
     return tuple(zip(runs, spans))
+
+
+def _samples(values: Any) -> FloatArray:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"calibration must be samples in numbers, streams or a list of either, but holds a {type(values).__name__}; read the data first"
+        ) from None
 
 
 def _pieces(runs: tuple[Run, ...]) -> tuple[Run, ...]:
@@ -252,9 +312,7 @@ def _clock(runs: tuple[Run, ...], timespan: float | None, timespans: tuple[float
         return shortest, longest, True
     if timespan is None and not np.allclose(values, values[0], rtol=1e-6, atol=0.0):
         return float(values[values > 0].min()), float(values.max()), True
-    timespan = float(values[0]) if timespan is None else timespan
-    if not (np.isfinite(timespan) and timespan > 0):
-        raise ValueError(f"timespan must be a positive number of model units, but is {timespan}")
+    timespan = _number("timespan", float(values[0]) if timespan is None else timespan, "a positive number of model units")
     return timespan, timespan, False
 
 

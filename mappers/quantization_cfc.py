@@ -15,30 +15,27 @@ from liquid_neuro.cells.cfc_build import build_integer
 from liquid_neuro.cells.cfc_formats import (
     ELAPSED_BITS,
     CfCFormats,
-    DenseFormats,
     LayerFormats,
-    MemoryFormats,
     head_maps,
     heads_by_port,
     integer_parameters,
-    memory_maps,
 )
 from liquid_neuro.cells.cfc_integer import VALUE_FRACTION
+from liquid_neuro.cells.dense_formats import DenseFormats
 from liquid_neuro.cells.functions import ACTIVATIONS
-from liquid_neuro.cells.integer import elapsed_format, ratio_at_least
+from liquid_neuro.cells.integer import elapsed_format
+from liquid_neuro.cells.lstm_formats import memory_maps
 from liquid_neuro.network import ClosedForm, FloatArray, LiquidNetwork
 from liquid_neuro.quantized_network import QuantizedNetwork
-from mappers.calibration_cfc import MemoryTrace, Trace, traces_of
+from mappers.calibration_cfc import Trace, traces_of
 from mappers.quantization import Choices, integer_bits, sum_bits, weight_bits
-from mappers.weight_scales import Heard, per_unit
+from mappers.quantization_memory import ARGUMENT_BOUND, dense_map, memory_formats, most_fraction
+from mappers.weight_scales import Heard, best_fraction, per_unit
 
 MOST_MESSAGE_FRACTION, FEWEST_MESSAGE_FRACTION = 10, 4
 VALUE_MARGIN = 1.25  # of a backbone word above what calibration saw, where the activation has no bound of its own
-MEMORY_MARGIN = 1.5  # of a memory word above what calibration saw
 MOST_STATE = 1024.0  # without tanh
 STATE_MARGIN = 1.5  # of a state without tanh above what calibration saw
-MOST_MEMORY = 8.0  # of a memory word where nobody knows: tanh has levelled off by then
-ARGUMENT_BOUND = 8.0  # tables reach from -8 to 8 where arguments stay within, and further in powers of two where they do not
 SETTLED_GATE = 24.0  # |slope * timespan| from which the gate is open or shut whatever the level (within 8) and then some
 
 
@@ -113,12 +110,16 @@ def _choose(profile: HardwareProfile, values: CfCValues, choices: Choices) -> tu
     traces, memory_trace = traces_of(values, choices)
     bounds = _bounds(profile, values, choices, traces)
     state = _state_format(bounds.state, values, choices, bounds.reach)
-    message_fraction, reason = _message_fraction(values, profile, choices, bounds, state)
+    message_fraction, reason = _message_fraction(values, profile, choices, bounds, state, traces)
     if choices.irregular:
         _check_elapsed(choices)
     layers = tuple(_layer(values, layer, trace, choices, message_fraction, state, bounds) for layer, trace in zip(values.layers, traces))
     message = QFormat(max(integer_bits(bounds.state), 0) + 2 + message_fraction, message_fraction)
     keras = values.dialect == "keras" and values.mode != "pure"
+    memory, memory_reason = None, ""
+    if values.lstm is not None:
+        ranges = _memory_ranges(values, choices, bounds)
+        memory, memory_reason = memory_formats(values.lstm, memory_trace, ranges, message_fraction, bounds.bits, bounds.room)
     formats = CfCFormats(
         weight_bits=bounds.bits,
         mode=values.mode,
@@ -133,10 +134,13 @@ def _choose(profile: HardwareProfile, values: CfCValues, choices: Choices) -> tu
         irregular=choices.irregular,
         keras=values.dialect == "keras",
         value_fraction=layers[0].heads["first"].fraction if keras else VALUE_FRACTION,
-        memory=None if values.lstm is None else _memory(values, memory_trace, message_fraction, bounds),
+        memory=memory,
         **{f"{name}_threshold": choices.thresholds.get(name, 1) for name in ("input", "neuron", "backbone", "memory")},
     )
-    return formats, _choice_notes(formats, choices, bounds, reason)
+    notes = _choice_notes(formats, choices, bounds, reason)
+    if memory is not None:
+        notes["memory"] = f"{memory.cell}: {memory_reason}; two compartments per unit, two ticks before the layers"
+    return formats, notes
 
 
 def _choice_notes(formats: CfCFormats, choices: Choices, bounds: _Bounds, reason: str) -> dict[str, Any]:
@@ -144,16 +148,13 @@ def _choice_notes(formats: CfCFormats, choices: Choices, bounds: _Bounds, reason
     span = f"{choices.timespan:g} model units per sample, folded into the time head"
     if choices.irregular:
         span = f"{choices.shortest:g} to {choices.timespan:g} model units per sample, which every unit hears as {formats.elapsed}"
-    notes = {
-        "weights": f"{bounds.bits} bits, one scale per " + ("unit and head" if formats.depth else "head and layer"),
+    return {
+        "weights": f"{bounds.bits} bits, one scale per unit and head",
         "messages": f"{formats.message.fraction_bits} fraction bits: {reason}",
         "state": f"{formats.state}: |h| <= {bounds.state:.4g}",
         "inputs": f"{formats.input}: up to {choices.input_bound:.4g} ({choices.input_bound_from})",
         "timespan": span,
     }
-    if formats.memory is not None:
-        notes["memory"] = f"{formats.memory.cell}: two compartments per unit, two ticks before the layers"
-    return notes
 
 
 def _bounds(profile: HardwareProfile, values: CfCValues, choices: Choices, traces: Sequence[Trace]) -> _Bounds:
@@ -208,30 +209,36 @@ def _check_elapsed(choices: Choices) -> None:
         )
 
 
-def _message_fraction(values: CfCValues, profile: HardwareProfile, choices: Choices, bounds: _Bounds, state: QFormat) -> tuple[int, str]:
-    """The most fraction bits of inputs and states with which no running sum of the first maps can leave its word, whatever is heard."""
-    most, where = float(MOST_MESSAGE_FRACTION), "more are not needed"
+def _message_fraction(
+    values: CfCValues, profile: HardwareProfile, choices: Choices, bounds: _Bounds, state: QFormat, traces: Sequence[Trace]
+) -> tuple[int, str]:
+    """The fraction bits of inputs and states, and why: no running sum of the first maps can leave its word, whatever is heard."""
+    most = min(MOST_MESSAGE_FRACTION, state.fraction_bits)
+    for weight, _ in memory_maps(values.lstm).values() if values.lstm is not None else ():
+        most = min(most, int(np.floor(most_fraction(weight, _memory_ranges(values, choices, bounds), bounds.highest, bounds.room))))
     found = []
-    for layer in values.layers:
-        ranges = _ranges(layer, choices, bounds)
+    for layer, trace in zip(values.layers, traces):
+        heard = Heard(_ranges(layer, choices, bounds), trace.covariances[0], bounds.room)
         maps = [layer.backbone[0]] if layer.backbone else list(_heads(values, layer, choices).values())
-        found += [(weight, ranges) for weight, _ in maps]
-    if values.lstm is not None:
-        heard = np.concatenate([np.full(values.inputs, choices.input_bound), np.full(values.units, bounds.state)])
-        found += [(weight, heard) for weight, _ in memory_maps(values.lstm).values()]
-    for weight, ranges in found:
-        fits = _most_fraction(weight, ranges, bounds.highest, bounds.room)
-        if fits < most:
-            most, where = float(np.floor(fits)), f"what {sum_bits(profile)}-bit sums hold for any input in range"
-    fraction = int(min(most, state.fraction_bits))
-    whole = max(integer_bits(bounds.state), 0) + 2
-    asked = choices.bits.get("message", fraction + whole) - whole
-    if not FEWEST_MESSAGE_FRACTION <= asked <= fraction:
+        found += [(weight, heard) for weight, _ in maps]
+    best, finest = best_fraction(found, max(most, 0), bounds.bits) if most >= 0 else (-1, -1)
+    if finest < FEWEST_MESSAGE_FRACTION:
         raise ValueError(
-            f"messages must have {FEWEST_MESSAGE_FRACTION} to {fraction} fraction bits ({where}), but have {asked}; "
-            "reduce the range of the inputs, the fan-in or the bits"
+            f"{sum_bits(profile)}-bit sums must hold messages of at least {FEWEST_MESSAGE_FRACTION} fraction bits, but for inputs up to "
+            f"{choices.input_bound:.4g} and states up to {bounds.state:.4g} hold {max(finest, 0)}; reduce the ranges or the fan-in"
         )
-    return asked, where
+    best = max(best, FEWEST_MESSAGE_FRACTION)
+    whole = max(integer_bits(bounds.state), 0) + 2
+    asked = choices.bits.get("message", best + whole) - whole
+    if not FEWEST_MESSAGE_FRACTION <= asked <= finest:
+        raise ValueError(
+            f'messages must have {FEWEST_MESSAGE_FRACTION} to {finest} fraction bits (bits["message"] {FEWEST_MESSAGE_FRACTION + whole} to '
+            f"{finest + whole}) for {sum_bits(profile)}-bit sums to hold any input in range, but have {asked}; reduce the range of the "
+            "inputs, the fan-in or the bits"
+        )
+    reasons = {MOST_MESSAGE_FRACTION: "more are not needed", state.fraction_bits: "as many as the state has"}
+    coarser = f"more would take bits of the weights, so that {sum_bits(profile)}-bit sums hold any input in range"
+    return asked, "asked for" if "message" in choices.bits else reasons.get(best, coarser)
 
 
 def _heads(values: CfCValues, layer: CfCLayer, choices: Choices) -> dict[str, Any]:
@@ -244,30 +251,9 @@ def _ranges(layer: CfCLayer, choices: Choices, bounds: _Bounds) -> FloatArray:
     return np.concatenate([np.full(layer.inputs, below), np.full(layer.units, bounds.own)])
 
 
-def _most_fraction(weight: FloatArray, ranges: FloatArray, highest: int, room: float) -> float:
-    """The most fraction bits (not whole) of messages of these ranges with which no running sum can exceed `room`; infinite without weights.
-
-    Rounding adds half a step to an integer weight at most, and one step to a message.
-    """
-    scale = float(np.abs(weight).max(initial=0.0)) / highest
-    if not scale:
-        return float("inf")
-    integers = np.abs(weight) / scale + (weight != 0) * (256 - highest) / 2  # half a step of the grid
-    sums = integers @ ranges
-    left = np.maximum(room - integers.sum(axis=1), 2.0**-30)
-    return float(np.log2((left[sums > 0] / sums[sums > 0]).min(initial=np.inf)))
-
-
-def _dense(weight: FloatArray, argument_bound: float, message_fraction: int, highest: int, least_bits: int = 3) -> DenseFormats:
-    """The smallest scale that holds the weights and whose argument, with 3 whole bits at least, is an exact multiple of the sum."""
-    fraction = 15 - max(integer_bits(max(argument_bound, 2.0**-9)), least_bits)
-    needed = float(np.abs(weight).max(initial=0.0)) / highest or 1e-3
-    multiplier, shift = ratio_at_least(needed * 2.0 ** (fraction - message_fraction))
-    if multiplier > 255 or shift > 31:
-        raise ValueError(
-            f"weights must have a magnitude between 1e-4 and 1e4 to run in integers, but the largest is {needed * highest:.4g}"
-        )
-    return DenseFormats(multiplier, shift, fraction, message_fraction)
+def _memory_ranges(values: CfCValues, choices: Choices, bounds: _Bounds) -> FloatArray:
+    """The largest |message| per column of what the memory hears."""
+    return np.concatenate([np.full(values.inputs, choices.input_bound), np.full(values.units, bounds.state)])
 
 
 def _layer(
@@ -278,14 +264,14 @@ def _layer(
     heads = _heads(values, layer, choices)
     for depth, (weight, _) in enumerate(layer.backbone):
         argument_bound = _argument_bound(values.activation, trace, depth)
-        shared = _dense(weight, argument_bound, heard, highest)
+        shared = dense_map(weight, argument_bound, heard, highest)
         dense.append(per_unit(weight, shared, Heard(ranges + 2.0**-heard, trace.covariances[depth], room * 2.0**-heard), bounds.bits))
         value_bound, whole = _value_bound(values.activation, 2.0 ** (15 - shared.fraction), trace, depth)
         words.append(QFormat(16, 15 - whole))
         following = [layer.backbone[depth + 1][0]] if depth + 1 < len(layer.backbone) else [weight for weight, _ in heads.values()]
         ranges = np.full(len(weight), value_bound)
-        fits = min(_most_fraction(following_weight, ranges, highest, room) for following_weight in following)
-        heard = int(np.floor(min(MOST_MESSAGE_FRACTION, 15 - whole, fits)))
+        hears = Heard(ranges, trace.covariances[depth + 1], room)
+        heard, _ = best_fraction([(one, hears) for one in following], max(min(MOST_MESSAGE_FRACTION, 15 - whole), 0), bounds.bits)
         if heard < 1:
             raise ValueError(f"backbone layer {depth + 1} hears too much for {int(np.log2(room)) + 2}-bit sums; use fewer units")
         # A word that calibration alone bounds may reach its end, which rounds to a message of one bit more.
@@ -298,10 +284,9 @@ def _layer(
         if port == "slope":
             reach = _slope_bound(weight, bias, ranges + 2.0**-heard, choices.shortest)
         straight = values.dialect == "keras" and values.mode != "pure" and port in ("first", "second")
-        formats[port] = _dense(weight, reach, heard, highest, 0 if straight else 3)
-    if layer.backbone:
-        hears = Heard(ranges + 2.0**-heard, trace.covariances[-1], room * 2.0**-heard)
-        formats = {port: per_unit(heads[port][0], shared, hears, bounds.bits) for port, shared in formats.items()}
+        formats[port] = dense_map(weight, reach, heard, highest, 0 if straight else 3)
+    hears = Heard(ranges + 2.0**-heard, trace.covariances[-1], room * 2.0**-heard)
+    formats = {port: per_unit(heads[port][0], shared, hears, bounds.bits) for port, shared in formats.items()}
     gain, decay = _pure_fractions(layer, choices, formats["first"], state) if values.mode == "pure" else (0, 0)
     return LayerFormats(tuple(dense), tuple(words), tuple(messages), formats, trace.means, gain, decay)
 
@@ -309,17 +294,6 @@ def _layer(
 def _slope_bound(weight: FloatArray, bias: FloatArray, ranges: FloatArray, shortest: float) -> float:
     """|slope| beyond which nothing need be told apart: no argument is larger, or the gate has settled within the shortest timespan."""
     return min(1.02 * float((np.abs(weight) @ ranges + np.abs(bias)).max()), SETTLED_GATE / shortest)
-
-
-def _memory(values: CfCValues, trace: MemoryTrace, message_fraction: int, bounds: _Bounds) -> MemoryFormats:
-    assert values.lstm is not None
-    maps = memory_maps(values.lstm)
-    gates = {name: _dense(weight, ARGUMENT_BOUND, message_fraction, bounds.highest) for name, (weight, _) in maps.items()}
-    largest = MEMORY_MARGIN * trace.largest if trace.seen else MOST_MEMORY
-    whole = max(integer_bits(max(largest, 0.5)), 0)
-    cell = QFormat(16, 15 - whole)
-    fraction = min(cell.fraction_bits, 12)
-    return MemoryFormats(gates, trace.mean, cell, QFormat(whole + 2 + fraction, fraction), QFormat(16, VALUE_FRACTION))
 
 
 def _value_bound(activation: str, reach: float, trace: Trace, depth: int) -> tuple[float, int]:

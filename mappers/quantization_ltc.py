@@ -13,15 +13,16 @@ from hardware_profiles.fixed_point import QFormat
 from liquid_neuro.cells.integer import ARGUMENT_FRACTION, ratio_at_least
 from liquid_neuro.cells.ltc import LTCValues, effective
 from liquid_neuro.cells.ltc_build import build_integer
-from liquid_neuro.cells.ltc_formats import LTCFormats
+from liquid_neuro.cells.ltc_formats import LTCFormats, turns_before
 from liquid_neuro.cells.ltc_integer import HIGHEST_SUM
 from liquid_neuro.exact_solver import kinds
 from liquid_neuro.network import Exact, FloatArray, Fused, LiquidNetwork
 from liquid_neuro.quantized_network import QuantizedNetwork
 from mappers.proofs.state_box import messages_fit
 from mappers.quantization import Choices, integer_bits, sum_bits, weight_bits
+from mappers.quantization_ltc_memory import shared_message, with_memory
 from mappers.quantization_ltc_ranges import Ranges, find_ranges, losses, stagnation, typical_timespan
-from mappers.weight_rounding import nudges
+from mappers.weight_rounding import with_own_scales
 
 MOST_GATE_BITS, FEWEST_GATE_BITS = 10, 4
 MESSAGE_FRACTION = 10
@@ -87,7 +88,8 @@ def finer_choices(
     """What could come closer to the target than `quantized`, cheapest first: wider states, and more sub-steps of the exact solver."""
     ticks: list[int | None] = [ticks_per_sample]
     if ticks_per_sample is None and quantized.formats.exact:
-        ticks += [2 * EXACT_TICKS, 4 * EXACT_TICKS]
+        before = quantized.ticks_per_sample - 2 * quantized.formats.unfolds
+        ticks += [2 * EXACT_TICKS + before, 4 * EXACT_TICKS + before]
     wider = [choices]
     if "state" not in choices.bits and min(profile.state_bits, 24) > quantized.formats.state.bits:
         wider.append(replace(choices, bits={**choices.bits, "state": min(profile.state_bits, 24)}))
@@ -98,8 +100,6 @@ def finer_choices(
 
 
 def _check_network(network: LiquidNetwork, values: LTCValues) -> None:
-    if network.mixed_memory:
-        raise ValueError("network must be without mixed memory to run in integers, but has an LSTM cell; train the liquid cell alone")
     if values.has_delays:
         name = "delay" if (values.delay > 0).any() else "sensory_delay"
         raise ValueError(
@@ -117,19 +117,20 @@ def _check_network(network: LiquidNetwork, values: LTCValues) -> None:
 
 
 def _sub_steps(network: LiquidNetwork, ticks_per_sample: int | None) -> int:
-    """Sub-steps per sample; gates settle on every second tick."""
+    """Sub-steps per sample; gates settle on every second tick, and so does what mixed memory recalls before them."""
+    before = 2 * turns_before(network.mixed_memory, isinstance(network.solver, Exact))
     if isinstance(network.solver, Fused):
-        ticks = 2 * network.solver.unfolds
+        ticks = 2 * network.solver.unfolds + before
         if ticks_per_sample not in (None, ticks):
             raise ValueError(
                 f"ticks_per_sample must be {ticks} for {network.solver} (gates settle on every second tick), "
                 f"but is {ticks_per_sample}; change the solver's unfolds"
             )
         return network.solver.unfolds
-    ticks = EXACT_TICKS if ticks_per_sample is None else ticks_per_sample
-    if not isinstance(ticks, int | np.integer) or ticks < 2 or ticks % 2:
-        raise ValueError(f"ticks_per_sample must be even and at least 2 (gates settle on every second tick), but is {ticks!r}")
-    return int(ticks) // 2
+    ticks = EXACT_TICKS + before if ticks_per_sample is None else ticks_per_sample
+    if not isinstance(ticks, int | np.integer) or ticks < 2 + before or ticks % 2:
+        raise ValueError(f"ticks_per_sample must be even and at least {2 + before} (gates settle on every second tick), but is {ticks!r}")
+    return (int(ticks) - before) // 2
 
 
 def _kept(network: LiquidNetwork, formats: Any, choices: Choices, ticks_per_sample: int | None) -> LTCFormats:
@@ -141,6 +142,7 @@ def _kept(network: LiquidNetwork, formats: Any, choices: Choices, ticks_per_samp
         or (len(formats.gate_mean), len(formats.sensory_gate_mean)) != (wiring.synapse_count, wiring.sensory_synapse_count)
         or formats.exact != isinstance(solver, Exact)
         or (isinstance(solver, Fused) and formats.unfolds != solver.unfolds)
+        or (formats.memory is None) == network.mixed_memory
     ):
         raise ValueError("formats must come from an LTC with this wiring and solver, but do not; quantise without formats")
     if ticks_per_sample not in (None, formats.ticks_per_sample):
@@ -158,6 +160,7 @@ def _kept(network: LiquidNetwork, formats: Any, choices: Choices, ticks_per_samp
         input_threshold=sent.get("input", formats.input_threshold),
         neuron_threshold=sent.get("neuron", formats.neuron_threshold),
         gate_threshold=sent.get("gate", formats.gate_threshold),
+        memory_threshold=sent.get("memory", formats.memory_threshold),
     )
 
 
@@ -171,12 +174,15 @@ def _choose(
     scale, ratio, ratio_shift = _scales(values, bits, unfolds / choices.timespan)
     bound, bound_reason = _state_bound(ranges)
     state, message = _state_formats(bound, choices)
-    gate_bits, gate_reason = _gate_bits(network, profile, values, choices, scale, unfolds, message)
     input_fraction = 13 - integer_bits(choices.input_bound)
+    if values.lstm is not None:
+        message = shared_message(values.lstm, message, choices, profile)
+        input_fraction = message.fraction_bits
+    gate_bits, gate_reason = _gate_bits(network, profile, values, choices, scale, unfolds, message)
     slope = values.sensory_sigma * values.input_w[values.sensory_source]
     formats = LTCFormats(
         weight_bits=bits,
-        input=QFormat(14, input_fraction),
+        input=QFormat(max(input_fraction + integer_bits(choices.input_bound) + 1, 2), input_fraction),
         state=state,
         message=message,
         gate_bits=gate_bits,
@@ -199,15 +205,15 @@ def _choose(
         exact=isinstance(network.solver, Exact),
     )
     formats, state_reason = _widened(network, profile, values, formats, ranges, choices)
-    if ranges.history is not None:
-        nudge, sensory_nudge = nudges(values, formats, ranges.history)
-        formats = replace(formats, nudge=nudge, sensory_nudge=sensory_nudge)
+    formats = with_own_scales(values, formats, ranges.history)
+    formats, memory_notes = with_memory(values, formats, ranges.memory, choices)
     notes = {
-        "weights": f"{bits} bits; a step is {formats.conductance_scale:.4g} of conductance, {formats.driven_scale:.4g} driven",
+        "weights": f"{bits} bits, one scale per neuron; a step is at most {scale:.4g}, driven {formats.driven_scale.max():.4g}",
         "gate_bits": gate_reason,
         "state": f"{formats.state}: {bound_reason}{state_reason}",
         "inputs": f"{formats.input}: up to {choices.input_bound:.4g} ({choices.input_bound_from})",
         "timespan": f"{choices.timespan:g} model units per sample",
+        **memory_notes,
     }
     if formats.exact:
         notes["sub_steps"] = f"{unfolds} per sample, each with its conductances held; messages run half a sub-step ahead"
@@ -220,7 +226,7 @@ def _choose(
 
 
 def _scales(values: LTCValues, bits: int, rate: float) -> tuple[float, int, int]:
-    """(conductance_scale, ratio, ratio_shift) that hold the largest weights; rate: sub-steps per model unit."""
+    """(conductance_scale, ratio, ratio_shift) that hold the largest weights of all neurons; rate: sub-steps per model unit."""
     step, driven_step = 1 << (8 - bits), 2 << (8 - bits)
     largest_w = float(max(values.w.max(initial=0.0), values.sensory_w.max(initial=0.0)))
     if largest_w == 0.0:  # no synapses: a unit in which the leaks, gap junctions and capacitances have room
@@ -304,7 +310,8 @@ def _gain_fraction(slope: FloatArray, value_fraction: int, name: str) -> int:
     fraction = min(int(np.floor(np.log2(16384.0 / largest))), 31 + ARGUMENT_FRACTION - value_fraction, 15)
     if value_fraction + fraction < ARGUMENT_FRACTION:
         raise ValueError(
-            f"{name} must stay below {largest * 2.0 ** (value_fraction + fraction - ARGUMENT_FRACTION):.4g}, but is {largest:.4g}"
+            f"{name} must stay below {largest * 2.0 ** (value_fraction + fraction - ARGUMENT_FRACTION):.4g} to gate values of "
+            f"{value_fraction} fraction bits, but is {largest:.4g}; reduce it or the range of the values"
         )
     return fraction
 

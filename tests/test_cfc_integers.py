@@ -119,7 +119,7 @@ def test_keras_heads_equal_naive_and_direct(name, irregular):
     assert_equals_naive(quantized, x[:6], spans[:6])
     assert np.array_equal(fixed.state_words(quantized, x, spans), fixed.direct_samples(quantized, x, spans))
     recording = fixed.run_chip(quantized, EventStream.from_samples(x, timespans=spans))
-    assert relative_error(network, recording, x, spans) < 0.025  # states without tanh grow to 3 and more; 0.5 % to 2 % here
+    assert relative_error(network, recording, x, spans) < 0.01  # what is promised of 8-bit weights; 0.5 % to 0.8 % here
 
 
 @pytest.mark.parametrize("mixed", [False, True])

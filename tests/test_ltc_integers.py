@@ -230,7 +230,8 @@ def test_no_current_flows_between_equal_potentials():
     values = liquid_neuro.cells.ltc.effective(network)
     integers = integer_parameters(values, quantized.formats)
     alone = integer_parameters(dataclasses.replace(values, gap_w=0.0 * values.gap_w), quantized.formats)
-    into = np.bincount(values.gap_target, weights=integers.gap * quantized.formats.driven_scale / quantized.formats.unit, minlength=4)
+    step = quantized.formats.driven_scale / quantized.formats.unit
+    into = np.bincount(values.gap_target, weights=integers.gap * step[values.gap_target], minlength=4)
     assert np.abs(integers.leak - alone.leak - into).max() <= 1.0  # each leak is rounded once
     assert (integers.gap > 0).any()
 
@@ -259,9 +260,14 @@ def test_an_error_asked_for_is_met_by_what_was_left_out_or_refused_by_name():
     assert quantized.ticks_per_sample > 24
     assert quantized.notes["error"]["of_output_std"] <= quantized.notes["asked_error"] == 0.0125
     with pytest.raises(
-        ValueError, match=r"error must be at least .* \(4-bit weights alone cost .*; neuron motor_0 is furthest off, .*\), but is"
+        ValueError,
+        match=r'error must be at least .* \(without bits\["weights"\] it would be 0\.00.*; 4-bit weights alone cost .*; neuron motor_0 is '
+        r'furthest off, .*\), but is 0\.01; quantise without bits\["weights"\]',
     ):
         quantize(network, LOIHI, calibration=x, bits=4, error=0.01)
+    coarse = {"calibration": np.random.default_rng(0).uniform(0, 1, (4, 20, 2)), "ticks_per_sample": 2}
+    with pytest.raises(ValueError, match=r"with ticks_per_sample=4 it would be .*; quantise with ticks_per_sample=4"):
+        quantize(l4(solver=Exact()), LOIHI, **coarse, error=0.01)
     with pytest.raises(ValueError, match=r"increments of .* fall below one step of 10-bit states"):
         quantize(network, LOIHI, calibration=x, bits={"state": 10}, error=0.001)
 
@@ -279,7 +285,7 @@ def test_weights_rounded_together_come_closer_on_inputs_that_calibration_did_not
         alone = quantize(
             network, LOIHI, formats=dataclasses.replace(formats, nudge=0 * formats.nudge, sensory_nudge=0 * formats.sensory_nudge)
         )
-        assert relative_error(together, unseen) < 0.85 * relative_error(alone, unseen)  # measured 0.73 and 0.49
+        assert relative_error(together, unseen) < 0.85 * relative_error(alone, unseen)  # measured 0.62 and 0.41
         assert np.abs(formats.nudge).max() == 1  # no weight goes further than to its other neighbour
         kept = quantize(network, LOIHI, formats=formats)
         assert all(np.array_equal(one.weight, other.weight) for one, other in zip(kept.projections, together.projections))

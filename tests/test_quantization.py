@@ -74,7 +74,8 @@ def test_scales_of_units_undo_exactly_what_their_weights_were_divided_by():
     for projection in quantized.projections:
         if projection.port == "time":
             stored[projection.target, projection.source] = projection.weight
-    assert (np.abs(stored * scale[:, None] - folded) <= scale[:, None] * (1 + 1e-9)).all()  # signed weights are even: half a step is 1
+    # Signed weights are even: half a step is 1, and rounding together moves a weight by no more than one step.
+    assert (np.abs(stored * scale[:, None] - folded) <= 3 * scale[:, None] * (1 + 1e-9)).all()
     # No running sum can leave its word, whatever is heard: lecun_tanh stays below 1.7159, and rounding adds half a step to a message.
     heard = 1.7159 * 2.0 ** quantized.formats.layers[0].backbone_messages[1].fraction_bits + 1
     assert np.abs(stored).sum(axis=1).max() * heard < 2**23
@@ -181,7 +182,7 @@ def test_formats_can_be_kept_for_another_network():
         assert np.array_equal(one.weight, other.weight)
     changed = network.with_parameters({"w": network.parameters["w"] * 0.9})
     other = quantize(changed, LOIHI, formats=first.formats, thresholds={"gate": 2})
-    assert other.formats.conductance_scale == first.formats.conductance_scale
+    assert np.array_equal(other.formats.conductance_scale, first.formats.conductance_scale)
     assert (other.formats.neuron_threshold, other.formats.gate_threshold) == (5, 2)
     assert quantize(c4(), LOIHI, formats=quantize(c4(), LOIHI).formats).stored_synapses > 0
     with pytest.raises(ValueError, match="formats must come from an LTC"):
@@ -193,10 +194,11 @@ def test_the_rounding_of_parameters_is_round_half_up_of_value_over_scale():
     quantized = quantize(network, LOIHI, input_range=(0, 1))
     formats, values = quantized.formats, effective(network)
     integers = integer_parameters(values, formats)
-    assert np.array_equal(integers.conductance, np.clip(np.floor(values.w / formats.conductance_scale + 0.5), 0, 255))
+    assert formats.conductance_scale.shape == (4,)
+    assert np.array_equal(integers.conductance, np.clip(np.floor(values.w / formats.conductance_scale[values.target] + 0.5), 0, 255))
     assert np.array_equal(integers.capacitance, np.floor(values.cm * 6 / formats.unit + 0.5))
     assert integers.driven.dtype == np.float64
-    assert formats.driven_scale == formats.conductance_scale * formats.ratio / 2**formats.ratio_shift
+    assert np.array_equal(formats.driven_scale, formats.conductance_scale * formats.ratio / 2**formats.ratio_shift)
 
 
 def test_streams_and_windows_calibrate_alike():
@@ -291,17 +293,24 @@ def test_short_samples_keep_their_goal():
 
 def test_refusals_are_sentences():
     network = l4()
-    mixed, _ = golden("ltc_auto32_mixed")
     negative = LiquidNetwork(
         "ltc", 2, 4, 1, {**network.parameters}, LTCSettings(softplus=True), Fused(), network.wiring
     )  # softplus makes any number positive
     assert quantize(negative, LOIHI).stored_synapses > 0
     cases = [
-        (lambda: quantize(mixed, LOIHI), "mixed memory"),
         (lambda: quantize(l4(solver=Exact()), LOIHI, ticks_per_sample=7), "must be even"),
         (lambda: quantize(network, LOIHI, timespan=1.0, timespans=(0.5, 1.0)), "must not both be given"),
         (lambda: quantize(network, LOIHI, timespans=(1.0, 0.5)), "0 < shortest <= longest"),
         (lambda: quantize(network, LOIHI, error=0.01), "there is no calibration"),
+        (lambda: quantize(network, LOIHI, error="1%"), "error must be a fraction of the outputs' standard deviation .*, but is '1%'"),
+        (lambda: quantize(network, LOIHI, error=-1.0), "error must be a fraction .* above 0, such as 0.01, but is -1.0"),
+        (lambda: quantize(network, LOIHI, calibration="samples.csv"), "calibration must be samples in numbers, .* but holds a str"),
+        (lambda: quantize(network, LOIHI, input_range="wide"), r"input_range must be \(lowest, highest\) of the inputs in finite numbers"),
+        (lambda: quantize(network, LOIHI, input_range=[]), r"input_range must be \(lowest, highest\)"),
+        (lambda: quantize(network, LOIHI, input_range=(-1e9, 1e9)), "must stay below .* to gate values of -17 fraction bits, but is"),
+        (lambda: quantize(c4(), LOIHI, input_range=(-1e9, 1e9)), "sums must hold messages of at least 4 fraction bits, but for inputs"),
+        (lambda: quantize(network, LOIHI, timespan="long"), "timespan must be a positive number of model units, but is 'long'"),
+        (lambda: quantize(network, LOIHI, bits=True), "whole number"),
         (lambda: quantize(l4(delay=np.full(10, 0.5)), LOIHI), "delay must be 0 to run in integers, .* but reaches 0.5"),
         (lambda: quantize(network, LOIHI, bits=9), r'bits\["weights"\] must be one of'),
         (lambda: quantize(network, LOIHI, bits={"wieghts": 8}), 'names "wieghts"'),
