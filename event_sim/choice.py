@@ -191,7 +191,7 @@ def _foreseen_ltc(plan: tolerances.Plan, order: int, tolerance: float) -> _Fores
         way = ltc_ways.prices_of(ltc.effective(plan.network))
         busy = RATE * (recurrent + units * way.event)  # and what is done together costs little more
         busy, operation = steps * min(busy, np.inf if np.isinf(way.to_lanes) else way.everything), price_of(prices, size)
-        of_inputs: FloatArray = np.zeros(len(changing))  # what this engine tells to have spent holds its inputs
+        of_inputs = np.zeros(len(changing))  # what this engine tells to have spent holds its inputs
         shares, window = changing / max(plan.samples, 1), BUSY / max(plan.samples, 1)
     else:
         prices, clock, moments = EVENTS_EXACT[order], CLOCK_EXACT, len(plan.record_s)
@@ -204,7 +204,7 @@ def _foreseen_ltc(plan: tolerances.Plan, order: int, tolerance: float) -> _Fores
             busy = RATE * length_s / plan.network.time_unit_s * SECOND_ORDER[0] * float(np.sqrt(SECOND_ORDER[1] / quantum)) * recurrent
         operation = price_of(prices, size) + prices.event / fan_out
         heard_by = np.bincount(wiring.sensory_source, minlength=wiring.inputs)
-        of_inputs = heard_by[plan.channel] * price_of(prices, size)
+        of_inputs = np.multiply(heard_by[plan.channel], price_of(prices, size), dtype=np.float64)
     fixed, on_clock = (
         p.setup + p.synapse * size + p.sample * moments + units * (p.record * moments + p.step * steps) for p in (prices, clock)
     )
