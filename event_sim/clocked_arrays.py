@@ -83,8 +83,7 @@ def _packed(
     heard, shared = np.full((int(first[-1]), LANES), -1, dtype=np.int32), np.empty(len(first) - 1, dtype=np.int64)
     numbers = records_of(int(first[-1]) * 4 * LANES, np.float64).reshape(int(first[-1]), 4, LANES)
     columns = (source.astype(np.int32), target, w, sigma, mu, erev)
-    dealing.deal(*columns, first, size, begin, lanes, np.zeros(len(size), dtype=np.int64), heard, numbers)
-    dealing.listen_alike(first, heard, shared)
+    dealing.deal(*columns, first, size, begin, lanes, np.zeros(len(size), dtype=np.int64), heard, numbers, shared)
     return Rows(first, heard.reshape(-1), numbers.reshape(-1), slot.astype(np.int64), (size + size % 2).astype(np.int64), shared)
 
 

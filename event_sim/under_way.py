@@ -40,7 +40,8 @@ class UnderWay:
         """Set all times anew."""
         from event_sim.kernels import lines as kernel
 
-        kernel.schedule_all(self.heap, self.place, due)
+        if len(due):
+            kernel.schedule_all(self.heap, self.place, due)
 
     def reserve(self, room: int) -> None:
         """Make room for more than so many messages, where there are lines."""
