@@ -25,9 +25,7 @@ from event_sim import EventStream, ltc_machines, ltc_ways, simulate
 from event_sim.kernels import ltc_clocked, ltc_fused, ltc_lanes, ltc_together
 from liquid_neuro import LiquidNetwork, Wiring, ltc
 from liquid_neuro.cells.ltc import effective
-from liquid_neuro.tasks import occupancy
 
-CELLS = "clocked, us | event, us | clocked / event | activity | event to tolerance 1e-3, us |"
 RESULTS = Path(__file__).parent / "results" / "engines.md"
 COLD = """
 import time
@@ -220,53 +218,6 @@ def _at_equal_error_to(network: LiquidNetwork, stream: EventStream, states: Any)
     return best, found[best]
 
 
-def at_equal_error(network: LiquidNetwork, stream: EventStream, repeats: int) -> str:
-    """The cells clock us, event us, their ratio, activity, event to a tolerance.
-
-    Per sample; "event" has the largest quantum of rms error <= 1e-3. tolerance=1e-3 asks for more: that the largest error keeps it.
-    """
-    exact = simulate(network, stream, engine="clocked")
-    quantum = 0.1
-    while True:
-        run = simulate(network, stream, engine="event", quantum=quantum)
-        if float(np.sqrt(np.mean((run.state - exact.state) ** 2))) <= 1e-3:
-            break
-        quantum /= 1.5
-    us = 1e6 / max(stream.samples, 1)
-    clock = fastest(lambda: simulate(network, stream, engine="clocked"), repeats) * us
-    event = fastest(lambda: simulate(network, stream, engine="event", quantum=quantum), repeats) * us
-    careful = fastest(lambda: simulate(network, stream, engine="event", tolerance=1e-3), repeats) * us
-    activity = run.stored_synaptic_operations / run.clocked_synaptic_operations
-    return f"{clock:.3g} | {event:.3g} | {clock / event:.2f} | {activity:.4f} | {careful:.3g} |"
-
-
-def on_streams() -> list[str]:
-    """Real streams (occupancy), raw and send-on-delta."""
-    lines = [f"| network | stream | {CELLS}", "|---|" + "---|" * 6]
-    task = occupancy()
-    for name, units, fan_in in (("19", 19, 0), ("302 x 20", 302, 20), ("2,000 x 32", 2000, 32)):
-        inputs = len(task.channels)
-        network = ltc(
-            Wiring.random_fan_in(inputs, units, 1, fan_in, sensory_fan_in=1) if fan_in else Wiring.auto_ncp(inputs, 19, 1), seed=1
-        )
-        for threshold in (0.0, 0.1):
-            stream = EventStream.from_samples(np.asarray(task.streams[0].x)[:300], sample_s=1.0, threshold=threshold)
-            lines.append(f"| {name} | threshold {threshold} | " + at_equal_error(network, stream, 2))
-    return lines
-
-
-def crossover() -> list[str]:
-    """One input of eight changes every n-th sample of a network of 1,000 x 32."""
-    lines = [f"| samples between changes | {CELLS}", "|---|" + "---|" * 5]
-    network = ltc(Wiring.random_fan_in(8, 1000, 1, 32, sensory_fan_in=1), seed=1)
-    for every in (1, 3, 10, 30, 100):
-        generator, x = np.random.default_rng(0), np.zeros((300, 8))
-        for sample in range(0, 300, every):
-            x[sample:, generator.integers(8)] = generator.normal()
-        lines.append(f"| {every} | " + at_equal_error(network, EventStream.from_samples(x, sample_s=1.0), 2))
-    return lines
-
-
 def first_call() -> list[str]:
     """Seconds of the first call, by engine."""
     return first_calls("engine", [(engine, COLD.replace("ENGINE", engine)) for engine in ("clocked", "event")])
@@ -280,8 +231,6 @@ def main() -> None:
         ("A million neurons with 32,000,000 synapses", scale),
         ("Independent streams: one call, one thread or two", batches),
         ("The differential equation against Brian2 (cython, exponential Euler) at equal error", against_brian2),
-        ("Event-driven against clock-driven at rms state error 1e-3: occupancy", on_streams),
-        ("The crossover in activity (synaptic operations / those of the clock)", crossover),
         ("First call", first_call),
     )
     write_report(__doc__, "Engines", "CPU time of one thread, minima over repeats on a shared machine.", parts, RESULTS)
