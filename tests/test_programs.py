@@ -110,6 +110,14 @@ def test_a_program_computes_what_is_written_down(name):
     assert digest(results(name)) == WRITTEN[name]
 
 
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_program_says_how_long_its_tables_are(name):
+    lengths = {"sigmoid": 257 if name == "ltc.gate" else 513, "tanh": 513, "decay": 513, "activation": 513}
+    lengths |= {"reciprocal": 129, "exponential": 129}
+    wanted = () if name.startswith("cfc_heads") else tuple(lengths[table] for table in PROGRAMS[name].tables)
+    assert PROGRAMS[name].entries == wanted
+
+
 def test_every_program_is_written_down():
     assert set(WRITTEN) == set(PROGRAMS)
 
