@@ -40,7 +40,7 @@ class Prices(NamedTuple):
     """Nanoseconds: of the set-up and per synapse of it, per sample or interval, per neuron and recorded time, per neuron and (sub-)step,
     per event, and per synaptic operation in networks of up to CACHED and of LARGE synapses (its logarithm is interpolated in between).
 
-    companion: what a run and its coarse companions cost together, in runs.
+    companions, lighter: what the coarse companions of a run cost: so many times what it costs without any event, and what its events do.
     """
 
     setup: float
@@ -50,19 +50,20 @@ class Prices(NamedTuple):
     step: float
     event: float
     operation: tuple[float, float]
-    companion: float = 1.0
+    companions: float = 0.0
+    lighter: float = 0.0
 
 
 CACHED, LARGE = 3e4, 3e6
-CLOCK = Prices(450e3, 50.0, 100.0, 2.0, 4.0, 0.0, (0.6, 1.5))
+CLOCK = Prices(450e3, 50.0, 100.0, 2.0, 3.0, 0.0, (0.6, 1.5))
 CLOCK_EXACT = Prices(600e3, 170.0, 500.0, 2.0, 25.0, 0.0, (1.8, 3.0))
-EVENTS = Prices(700e3, 150.0, 100.0, 1.0, 0.9, 0.0, (4.3, 25.0), 2.6)
+EVENTS = Prices(700e3, 150.0, 100.0, 1.0, 0.9, 0.0, (4.3, 25.0), 2.0, 1.0)
 EVENTS_EXACT = {
-    1: Prices(900e3, 140.0, 500.0, 15.0, 0.0, 300.0, (20.0, 60.0), 1.31),
-    2: Prices(900e3, 160.0, 500.0, 40.0, 0.0, 300.0, (55.0, 120.0), 1.35),
+    1: Prices(900e3, 140.0, 500.0, 15.0, 0.0, 300.0, (20.0, 60.0), 0.31, 0.31),
+    2: Prices(900e3, 160.0, 500.0, 40.0, 0.0, 300.0, (55.0, 120.0), 0.35, 0.35),
 }
 CFC_CLOCK = Prices(500e3, 0.0, 500.0, 2.0, 80.0, 0.0, (0.6, 1.0))
-CFC_EVENTS = Prices(700e3, 0.0, 500.0, 2.0, 80.0, 0.0, (0.7, 1.2), 2.0)
+CFC_EVENTS = Prices(700e3, 0.0, 500.0, 2.0, 80.0, 0.0, (0.7, 1.2), 1.0, 1.0)
 
 
 def price_of(prices: Prices, synapses: int) -> float:
@@ -77,7 +78,7 @@ def run_chosen(plan: tolerances.Plan, tolerance: float, order: int, progress: bo
         return _clocked(plan, tolerance, order, progress, "the clock takes less time than it takes to begin with events")
     foreseen = _foreseen_ltc(plan, order, tolerance) if plan.network.cell == "ltc" else _foreseen_cfc(plan)
     clock = _ms(foreseen.clock)
-    if foreseen.companion * foreseen.fixed > foreseen.clock:
+    if foreseen.whole(0.0) > foreseen.clock:
         return _clocked(plan, tolerance, order, progress, f"the clock, about {clock}, takes less time than it takes to begin with events")
     if foreseen.events > CERTAIN * foreseen.clock:
         reason = f"events were foreseen to take about {_ms(foreseen.events)}, the clock about {clock}"
@@ -115,14 +116,14 @@ def _small(plan: tolerances.Plan) -> bool:
     assert isinstance(plan.network.solver, Fused)
     wiring, steps = ltc.wiring_of(plan.network), plan.samples * plan.network.solver.unfolds
     size = wiring.synapse_count + wiring.sensory_synapse_count + 2 * wiring.gap_count
-    return steps * (wiring.units * CLOCK.step + price_of(CLOCK, size) * size) < (EVENTS.companion - 1.0) * EVENTS.setup
+    return steps * (wiring.units * CLOCK.step + price_of(CLOCK, size) * size) < EVENTS.companions * EVENTS.setup
 
 
 class _Foreseen(NamedTuple):
     """Nanoseconds: of a whole run on the clock, of an event-driven one without any event, of one operation that an engine tells, and of
     neurons that are busy all the time, if RATE holds; inputs (n + 1,): of all changes of inputs before the n-th.
 
-    companion: see Prices. shares (n,): where in the run (0 to 1) inputs change; window: for how much of it neurons are busy then.
+    companions, lighter: see Prices. shares (n,): where in the run (0 to 1) inputs change; window: for how much of it neurons are busy then.
     """
 
     clock: float
@@ -132,7 +133,12 @@ class _Foreseen(NamedTuple):
     inputs: FloatArray
     shares: FloatArray
     window: float
-    companion: float
+    companions: float
+    lighter: float
+
+    def whole(self, activity: float) -> float:
+        """Nanoseconds of a run whose events take so many, with its companions."""
+        return (1.0 + self.companions) * self.fixed + (1.0 + self.lighter) * activity
 
     def active(self, share: float) -> float:
         """How much of the first part of the run neurons are busy."""
@@ -147,25 +153,28 @@ class _Foreseen(NamedTuple):
     @property
     def events(self) -> float:
         """Nanoseconds of an event-driven run and its companion, if RATE holds."""
-        return self.companion * (self.fixed + float(self.inputs[-1]) + self.busy * self.active(1.0))
+        return self.whole(float(self.inputs[-1]) + self.busy * self.active(1.0))
 
 
 class _Watch:
-    """Decides whether to go on with events. gave_up_at: the share of the run at which it did not."""
+    """Decides whether to go on with events. gave_up_at: the share of the run at which it did not; activity: nanoseconds that all events
+    of the run were last foreseen to take."""
 
     def __init__(self, foreseen: _Foreseen) -> None:
         self.foreseen = foreseen
         self.gave_up_at: float | None = None
+        self.activity = 0.0
 
     def go_on(self, share: float, operations: float) -> bool:
         """Whether what is left of a run that did so many operations is worth while."""
         f = self.foreseen
         spent, inputs = operations * f.operation, f.of_inputs(share)
-        if f.companion * (spent + inputs) < TRIAL * f.clock:
+        if (1.0 + f.lighter) * (spent + inputs) < TRIAL * f.clock:
             return True
         active = f.active(share)
         left = float(f.inputs[-1]) - inputs + spent / active * (f.active(1.0) - active)
-        if left + (f.companion - 1.0) * (f.fixed + spent + inputs + left) <= f.clock:
+        self.activity = spent + inputs + left
+        if left + f.companions * f.fixed + f.lighter * self.activity <= f.clock:
             return True
         self.gave_up_at = share
         return False
@@ -174,7 +183,7 @@ class _Watch:
         """Whether a run with a quantum that is finer by this factor is cheaper than the clock."""
         f = self.foreseen
         finer = factor if run.output_segments == () or not isinstance(run.output_segments[0], CurvedSegments) else np.sqrt(factor)
-        return f.companion * (f.fixed + run.stored_synaptic_operations * f.operation / float(finer)) < f.clock
+        return f.whole(max(run.stored_synaptic_operations * f.operation, self.activity) / float(finer)) < f.clock
 
 
 def _foreseen_ltc(plan: tolerances.Plan, order: int, tolerance: float) -> _Foreseen:
@@ -216,7 +225,8 @@ def _foreseen_ltc(plan: tolerances.Plan, order: int, tolerance: float) -> _Fores
         inputs=np.concatenate([[0.0], np.cumsum(of_inputs)]),
         shares=shares,
         window=window,
-        companion=prices.companion,
+        companions=prices.companions,
+        lighter=prices.lighter,
     )
 
 
@@ -260,5 +270,6 @@ def _foreseen_cfc(plan: tolerances.Plan) -> _Foreseen:
         inputs=np.asarray(np.arange(len(channel) + 1) * (hearing * events), dtype=np.float64),
         shares=np.repeat(np.arange(moments), np.diff(first_change)) / max(moments, 1),
         window=BUSY / max(moments, 1),
-        companion=CFC_EVENTS.companion,
+        companions=CFC_EVENTS.companions,
+        lighter=CFC_EVENTS.lighter,
     )

@@ -39,7 +39,7 @@ def test_auto_takes_the_clock_where_much_happens_and_events_where_little_does() 
     assert "of the clock's synapse evaluations" in quiet.engine_reason
     assert quiet.stored_synaptic_operations < 0.05 * quiet.clocked_synaptic_operations
     assert quiet.error_bound <= 1e-3
-    again = simulate(large(), stream(1500, 0.0005), engine="event")
+    again = simulate(large(), stream(1500, 0.0005), engine="event", quantum=quiet.quantum)
     assert (quiet.state.tobytes(), quiet.events.tobytes()) == (again.state.tobytes(), again.events.tobytes())
     assert again.engine_reason == ""
 
