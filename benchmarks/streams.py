@@ -25,7 +25,7 @@ RESULTS = Path(__file__).parent / "results"
 ERROR = 1e-3
 THRESHOLDS = (0.0, 0.1, 0.5)
 SIZES = {"19": (19, 0), "302 x 20": (302, 20), "2,000 x 32": (2000, 32)}
-SAMPLES = {"19": 10_000, "302 x 20": 3_000, "2,000 x 32": 1_000}  # of a stream at most: what begins a run costs a millisecond or more
+SAMPLES = {"19": 10_000, "302 x 20": 3_000, "2,000 x 32": 2_000}  # of a stream at most: what begins a run costs a millisecond or more
 QUICK = 150
 COLORS = {"19": "#4477aa", "302 x 20": "#228833", "2,000 x 32": "#cc3311"}
 
