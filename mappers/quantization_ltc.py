@@ -45,10 +45,10 @@ def quantize_ltc(
         formats = _kept(network, formats, choices, ticks_per_sample)
         return _built(network, profile, values, formats, ranges, choices, notes)
     quantized = _built(network, profile, values, formats, ranges, choices, notes)
-    if messages_fit(quantized) or formats.message.bits >= profile.message_bits:
-        return quantized
-    formats = replace(formats, message=replace(formats.message, bits=formats.message.bits + 1))
-    return _built(network, profile, values, formats, ranges, choices, notes)
+    while not messages_fit(quantized) and formats.message.bits < profile.message_bits:  # those sent ahead may go far beyond the states
+        formats = replace(formats, message=replace(formats.message, bits=formats.message.bits + 1))
+        quantized = _built(network, profile, values, formats, ranges, choices, notes)
+    return quantized
 
 
 def _built(

@@ -359,3 +359,12 @@ def test_the_output_layer_of_a_frame_chip_is_summed_by_the_host_in_32_bits():
     )
     proof = mappers.verify(replace(quantized, projections=projections))
     assert any(failure.operation == "running sum sum" for failure in proof.failures)
+
+
+@pytest.mark.parametrize("seed", [1, 17])
+def test_messages_ahead_of_an_exact_network_fit_their_words(seed):
+    """They are sent up to half a turn ahead, far beyond the states: two bits more than the states need."""
+    network = liquid_neuro.ltc(Wiring.auto_ncp(1, 5, 2, seed=seed), seed=seed, solver="exact")
+    x = np.random.default_rng(seed).normal(size=(40, 1)).cumsum(axis=0) * 0.3
+    proof = mappers.verify(mappers.quantize(network, LOIHI, calibration=x))
+    assert proof.holds, proof.failures[:1]
