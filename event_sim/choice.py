@@ -6,7 +6,8 @@ open, and none of them looks at a wall clock, so that the same input always has 
 
 1. If neurons send at RATE of the most they can while they are busy, do events cost more than CERTAIN times the clock? Then the clock.
    (An LTC under Fused runs in lanes then, which caps what events cost: ltc_ways.py.)
-2. The event-driven run begins. Once it has spent TRIAL of the clock's cost, what is left is foreseen from its rate while busy so far.
+2. The event-driven run begins. Once it has spent TRIAL of the clock's cost, what is left is foreseen from its rate while busy so far (the
+   beginning left out, as soon as more is known).
    Whenever that exceeds the whole clock's cost, the clock runs instead. Otherwise what was done is part of the run: asking costs nothing.
 3. Does the run keep the tolerance, or would a finer one that does cost more than the clock? Then the clock.
 
@@ -27,6 +28,7 @@ from liquid_neuro.cells import ltc
 from liquid_neuro.network import Fused
 
 TRIAL = 0.04
+BEGINNING = 4.0  # such windows of a run
 BUSY = 2.5  # samples, or model units under the exact solver
 RATE = 0.5
 CERTAIN = 1.25
@@ -158,21 +160,30 @@ class _Foreseen(NamedTuple):
 
 class _Watch:
     """Decides whether to go on with events. gave_up_at: the share of the run at which it did not; activity: nanoseconds that all events
-    of the run were last foreseen to take."""
+    of the run were last foreseen to take; begun: how much of the run was busy, and its nanoseconds, when the beginning was over, which
+    tells little of what follows: neurons then come from anywhere."""
 
     def __init__(self, foreseen: _Foreseen) -> None:
         self.foreseen = foreseen
         self.gave_up_at: float | None = None
         self.activity = 0.0
+        self.begun: tuple[float, float] | None = None
 
     def go_on(self, share: float, operations: float) -> bool:
         """Whether what is left of a run that did so many operations is worth while."""
         f = self.foreseen
-        spent, inputs = operations * f.operation, f.of_inputs(share)
-        if (1.0 + f.lighter) * (spent + inputs) < TRIAL * f.clock:
+        spent, inputs, active = operations * f.operation, f.of_inputs(share), f.active(share)
+        if self.begun is None and share >= BEGINNING * f.window:
+            self.begun = active, spent
+        so_far = (1.0 + f.lighter) * (spent + inputs) / f.clock
+        if so_far < TRIAL:
             return True
-        active = f.active(share)
-        left = float(f.inputs[-1]) - inputs + spent / active * (f.active(1.0) - active)
+        rate, known = spent / active, 0.0 if self.begun is None else active - self.begun[0]
+        if self.begun is not None and known > f.window:
+            rate = (spent - self.begun[1]) / known
+        elif so_far < 2.0 * TRIAL:
+            return True
+        left = float(f.inputs[-1]) - inputs + rate * (f.active(1.0) - active)
         self.activity = spent + inputs + left
         if left + f.companions * f.fixed + f.lighter * self.activity <= f.clock:
             return True
