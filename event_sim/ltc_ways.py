@@ -18,7 +18,7 @@ from liquid_neuro.cells.ltc import LTCValues
 
 EVENT = 3.0  # beside its synapses
 TOUCH = 6.0  # a neuron whose course changes
-SAMPLE, STATE = 50.0, 1.25  # a sample, and each state that is written at its end
+SAMPLE, STATE, KEPT = 50.0, 1.25, 5_000  # a sample, and each state that is written at its end; of larger networks few will be kept
 STEP, NEURON, HEARD = 3.0, 0.2, 1.15  # together: a sub-step, one of a neuron, a synapse that hears a message
 LANE_STEP, EVALUATION, SLOT = 6.0, 0.18, 0.9  # in lanes: a sub-step, a synapse in it, a neuron
 CALL = 5_000.0  # of another kernel
@@ -34,8 +34,7 @@ def prices_of(values: LTCValues) -> Any:
 
     units, own, sensory = values.units, len(values.w) + len(values.gap_w), len(values.sensory_w)
     return Prices(
-        sample=SAMPLE,
-        state=STATE,
+        sample=SAMPLE + STATE * min(units, KEPT),
         event=EVENT,
         touch=TOUCH,
         neurons=STEP + NEURON * units,

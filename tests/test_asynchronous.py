@@ -44,18 +44,6 @@ def nothing(channels: int = 1) -> EventStream:
 # --- twins ------------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("quantum", [0.0, 1e-3, 1e-2, 0.1])
-def test_fused_engine_equals_its_twin(quantum: float) -> None:
-    network = liquid_neuro.ltc(Wiring.auto_ncp(3, 12, 2), seed=5, solver=Fused(4))
-    x, timespans = walk(25, 3), np.array([0.5, 0.0, 1.0, 1.0, 3.0] * 5)
-    states, events = naive.fused_events(network, x, timespans, quantum)
-    run = simulate(network, EventStream.from_samples(x, timespans=timespans), quantum=quantum)
-    np.testing.assert_allclose(run.state, states, rtol=0, atol=1e-12)
-    assert run.events["unit"].tolist() == [unit for _, unit, _ in events]
-    np.testing.assert_allclose(run.events["time_s"], [time_s for time_s, _, _ in events], rtol=0, atol=1e-12)
-    np.testing.assert_allclose(run.events["value"], [value for _, _, value in events], rtol=0, atol=1e-12)
-
-
 @pytest.mark.parametrize("quantum", [3e-3, 0.05])
 def test_exact_engine_equals_its_twin(quantum: float) -> None:
     network = liquid_neuro.ltc(Wiring.auto_ncp(2, 8, 1), seed=3, solver="exact")

@@ -85,7 +85,7 @@ def alike(run: Recording, other: Recording) -> None:
     np.testing.assert_allclose(run.state, other.state, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("quantum", [0.0, 1e-3, 0.1])
+@pytest.mark.parametrize("quantum", [0.0, 1e-3, 1e-2, 0.1])
 @pytest.mark.parametrize("way", list(PRICES))
 def test_every_way_equals_the_twin(way: str, quantum: float, go: Callable[[str], None]) -> None:
     go(way)
@@ -129,17 +129,29 @@ def test_a_run_changes_its_way_with_what_happens(go: Callable[[str], None], gone
     assert gone == {ways.TOGETHER, ways.LANES}
 
 
-def test_busy_runs_go_in_lanes_and_quiet_ones_in_the_loop(gone: set[int]) -> None:
+def test_busy_runs_go_in_lanes_and_quiet_large_ones_in_the_loop(gone: set[int], monkeypatch: pytest.MonkeyPatch) -> None:
     network = liquid_neuro.ltc(Wiring.random_fan_in(4, 600, 1, 6, seed=1, sensory_fan_in=1), seed=1)
     x = np.random.default_rng(0).normal(size=(40, 4))
     busy = simulate(network, EventStream.from_samples(x, sample_s=1.0), quantum=1e-6, tolerance=None)
     assert gone == {ways.TOGETHER, ways.LANES}
-    quiet = EventStream.from_samples(np.repeat(x[-1:], 150, axis=0), sample_s=1.0)
-    after = simulate(network, quiet, quantum=1e-6, tolerance=None, initial=busy.final, record="none")
+    quiet = EventStream.from_samples(np.repeat(x[-1:], 400, axis=0), sample_s=1.0)
+    monkeypatch.setattr(ltc_ways, "KEPT", 0)
+    after = simulate(network, quiet, quantum=1e-6, tolerance=None, initial=busy.final)
     assert busy.final.carried is not None
     assert after.final.carried is not None
     assert busy.final.carried.arrays["progress"]["way"].tolist() == [ways.LANES]
     assert after.final.carried.arrays["progress"]["way"].tolist() == [ways.LOOP]
+
+
+def test_what_is_kept_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = liquid_neuro.ltc(Wiring.random_fan_in(4, 600, 1, 6, seed=1, sensory_fan_in=1), seed=1)
+    x = np.random.default_rng(0).normal(size=(40, 4))
+    stream = EventStream.from_samples(np.concatenate([x[:20], np.repeat(x[19:20], 400, axis=0), x[20:]]), sample_s=1.0)
+    for most in (0, ltc_ways.KEPT):  # with and without the loop in between
+        monkeypatch.setattr(ltc_ways, "KEPT", most)
+        runs = [simulate(network, stream, quantum=1e-4, tolerance=None, record=record) for record in ("all", "none")]
+        assert runs[0].output_samples.tobytes() == runs[1].output_samples.tobytes()
+        assert runs[0].events.tobytes() == runs[1].events.tobytes()
 
 
 def test_delayed_synapses_stay_in_the_loop(gone: set[int]) -> None:

@@ -160,6 +160,15 @@ def sort(numbers: Any, count: int) -> None:
 
 
 @bare
+def tell(events: Any, counts: Any, written: int, time_s: float, unit: int, value: float) -> int:
+    """Write an event and count it; returns how many are written now."""
+    event = events[written]
+    event.time_s, event.unit, event.value = time_s, unit, value
+    counts[unit] += 1
+    return written + 1
+
+
+@bare
 def collect(first: int, last: int, synapses: Any, level: float, places: Any, gates: Any, count: int) -> int:
     """Note that synapses first .. last - 1 hear this level, and the arguments of their gates; returns how many are noted now."""
     for index in range(first, last):
@@ -291,10 +300,7 @@ def run_fused(begin: int, end: int, unfolds: int, restart: bool, senders: int, p
                 value, jump = neuron.value, neuron.value - neuron.sent
                 if value != neuron.sent and abs(jump) >= neuron.quantum:
                     neuron.sent = value
-                    event = events[written]
-                    event.time_s, event.unit, event.value = sample.start_s + sub_step * sample.step_s, unit, value
-                    written += 1
-                    counts[unit] += 1
+                    written = tell(events, counts, written, sample.start_s + sub_step * sample.step_s, unit, value)
                     heard += at_once[unit] - first[unit] + first_gap[unit + 1] - first_gap[unit]
                     reached = collect(first[unit], at_once[unit], synapses, value, places, gates, reached)
                     count = couple(neurons, gaps, first_gap[unit], first_gap[unit + 1], jump, now, mark, touched, count)
@@ -317,7 +323,7 @@ def run_fused(begin: int, end: int, unfolds: int, restart: bool, senders: int, p
         run.clock += unfolds * step
         write_states(neurons, kept, now, states, number + 1)
         sub_steps, sent = unfolds if step > 0.0 else 1, written - before
-        here, more = loop_price(prices, len(kept), sent, heard, met), together_price(prices, sub_steps, sent, heard)
+        here, more = loop_price(prices, sent, heard, met), together_price(prices, sub_steps, sent, heard)
         choose(run, here, np.inf, more, np.inf, prices.to_together)
         if run.way != LOOP:
             end = number + 1

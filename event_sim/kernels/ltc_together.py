@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from event_sim.kernels.jit import bare, compiled
 from event_sim.kernels.lanes import LANES, apart, bits, broadcast, divide_positive, load, store
-from event_sim.kernels.ltc_fused import BLOCK, advance, collect
+from event_sim.kernels.ltc_fused import BLOCK, advance, collect, tell
 from event_sim.kernels.prefetch import AHEAD, NEAR, prefetch
 from event_sim.kernels.synapses import opened
 from event_sim.kernels.ways import ANEW, TOGETHER, choose, lanes_price, loop_price, together_price
@@ -194,10 +194,7 @@ def run_together(begin: int, end: int, unfolds: int, prices: Any, neurons: Any, 
                 unit = n.firing[index]
                 value, jump = n.value[unit], n.value[unit] - n.sent[unit]
                 n.sent[unit] = value
-                event = events[written]
-                event.time_s, event.unit, event.value = sample.start_s + sub_step * sample.step_s, unit, value
-                written += 1
-                counts[unit] += 1
+                written = tell(events, counts, written, sample.start_s + sub_step * sample.step_s, unit, value)
                 heard += at_once[unit] - first[unit] + first_gap[unit + 1] - first_gap[unit]
                 reached = collect(first[unit], at_once[unit], synapses, value, places, gates, reached)
                 for gap in range(first_gap[unit], first_gap[unit + 1]):
@@ -217,7 +214,7 @@ def run_together(begin: int, end: int, unfolds: int, prices: Any, neurons: Any, 
             states[number + 1, column] = n.value[kept[column]]
         sent = written - before
         everything = lanes_price(prices, max(sub_steps, 1), samples[number + 1].first_change > sample.first_change)
-        here, less = together_price(prices, max(sub_steps, 1), sent, heard), loop_price(prices, len(kept), sent, heard, met)
+        here, less = together_price(prices, max(sub_steps, 1), sent, heard), loop_price(prices, sent, heard, met)
         choose(run, here, less, everything, prices.to_loop, prices.to_lanes)
         number += 1
     put_back(n, neurons, now)

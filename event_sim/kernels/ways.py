@@ -6,7 +6,7 @@ LANES     evaluates everything in every sub-step, like a clock (ltc_lanes.py).
 
 Neurons send the same messages at the same times on each way; results differ by rounding. What the next way would have saved is summed up
 (never below 0) until it would have paid for the change; then the change is made. So nothing is lost to hesitation but what a change costs,
-and nothing to changing to and fro. No decision knows of wall clocks: the same run always goes the same ways.
+and nothing to changing to and fro. No decision knows of wall clocks, or of what is kept: the same run always goes the same ways.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ANEW = -1.0  # no length of a sub-step: the loop looks at all neurons when it be
 class Prices(NamedTuple):
     """What work costs, in synaptic operations of the loop.
 
-    LOOP: a sample, a state that is written at its end, an event, a neuron that it reaches in a sub-step (touch).
+    LOOP: a sample, whichever states are kept, an event, a neuron that it reaches in a sub-step (touch).
     TOGETHER: a sub-step of all neurons, a synapse that hears a message.
     LANES: a sub-step of all neurons and synapses (everything), all sensory synapses.
     Changes of the way: from LOOP to TOGETHER, back, from TOGETHER to LANES, back.
@@ -30,7 +30,6 @@ class Prices(NamedTuple):
     """
 
     sample: float
-    state: float
     event: float
     touch: float
     neurons: float
@@ -46,9 +45,9 @@ class Prices(NamedTuple):
 
 
 @bare
-def loop_price(prices: Any, states: int, events: int, heard: float, met: float) -> Any:
-    """Of a sample with so many states to write, events, synapses that heard of them or of inputs, and neurons reached in its sub-steps."""
-    return prices.sample + prices.state * states + prices.event * events + heard + prices.touch * met
+def loop_price(prices: Any, events: int, heard: float, met: float) -> Any:
+    """Of a sample with so many events, synapses that heard of them or of inputs, and neurons reached in its sub-steps."""
+    return prices.sample + prices.event * events + heard + prices.touch * met
 
 
 @bare
