@@ -56,6 +56,12 @@ SAMPLE_S, EQUAL = 0.25, 1e-3  # of the comparison with Brian2: seconds, rms erro
 
 CLOCK = ((ltc_clocked, "run_fused_clock"),)
 WAYS = ((ltc_fused, "run_fused"), (ltc_together, "run_together"), (ltc_lanes, "run_lanes"))
+# Prices of changes of the way (event_sim/kernels/ways.py) that leave only one.
+WAYS_ONLY = {
+    "loop": {"to_together": np.inf},
+    "together": {"to_loop": np.inf, "to_lanes": np.inf},
+    "lanes": {"to_loop": np.inf, "to_lanes": -1.0, "from_lanes": np.inf},
+}
 
 
 def in_kernels(kernels: Iterable[tuple[Any, str]], call: Callable[[], Any], repeats: int) -> float:
@@ -81,9 +87,9 @@ def in_kernels(kernels: Iterable[tuple[Any, str]], call: Callable[[], Any], repe
     return min(times)
 
 
-def in_the_loop() -> Any:
-    """Within it event-driven runs follow each message, whatever that costs."""
-    return mock.patch.object(ltc_machines, "prices_of", lambda values: ltc_ways.prices_of(values)._replace(to_together=np.inf))
+def on_one_way(changes: dict[str, float]) -> Any:
+    """Within it event-driven runs go one way (WAYS_ONLY), whatever that costs."""
+    return mock.patch.object(ltc_machines, "prices_of", lambda values: ltc_ways.prices_of(values)._replace(**changes))
 
 
 def against_c() -> list[str]:
@@ -126,7 +132,7 @@ def events_per_second() -> list[str]:
         call = partial(simulate, network, stream, engine="event", quantum=1e-3, tolerance=None)
         run, repeats = call(), 3 if units < 100_000 else 1
         chosen = in_kernels(WAYS, call, repeats)
-        with in_the_loop():
+        with on_one_way(WAYS_ONLY["loop"]):
             call()
             each = in_kernels(WAYS, call, repeats) / run.stored_synaptic_operations * 1e9
         first = first or each

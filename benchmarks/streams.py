@@ -3,7 +3,7 @@
 Writes benchmarks/results/streams.md and streams.svg. FOLDER holds data sets that do not come along (benchmarks/stream_data.py names their
 files); those that are not there are left out. Both engines meet the same rms error of 1e-3 of all states, against the clock-driven run:
 the event-driven one with the largest quantum that does. CPU time of one thread, minima over repeats. `--prices` prints what
-event_sim/choice.py takes operations to cost.
+event_sim/choice.py and event_sim/ltc_ways.py take operations to cost.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.engines import WAYS, WAYS_ONLY, in_kernels, on_one_way
 from benchmarks.measuring import fastest, processor
 from benchmarks.stream_data import streams
 from event_sim import EventStream, Recording, choice, simulate
@@ -164,7 +165,23 @@ def prices() -> list[str]:
             spent = fastest(partial(call, stream), 3) - begin
             cells += [begin / wiring.synapse_count * 1e9, spent / run.stored_synaptic_operations * 1e9]
         lines.append(f"| {name} | " + " | ".join(f"{cell:.3g}" for cell in cells) + " |")
-    return [*lines, "", f"assumed: events {choice.EVENTS}, clock {choice.CLOCK}"]
+    return [*lines, "", f"assumed: events {choice.EVENTS}, clock {choice.CLOCK}", "", *prices_of_ways()]
+
+
+def prices_of_ways() -> list[str]:
+    """What the kernels take per unit of event_sim/ltc_ways.py, on each way: about the same everywhere, if its prices are right."""
+    lines = ["| network | a change every | quantum | " + " | ".join(f"{way}, ns per unit" for way in WAYS_ONLY) + " |", "|---" * 6 + "|"]
+    for name, samples in (("19", 3000), ("302 x 20", 300), ("2,000 x 32", 60)):
+        for every, quantum in ((1, 1e-3), (3, 1e-2), (10, 1e-3), (30, 1e-2)):
+            stream, cells = EventStream.from_samples(sparse(samples, every), sample_s=1.0), []
+            call = partial(simulate, network_of(name, 8), stream, quantum=quantum, tolerance=None)
+            for only in WAYS_ONLY.values():
+                with on_one_way(only):
+                    carried = call().final.carried
+                    assert carried is not None
+                    cells.append(in_kernels(WAYS, call, 3) / float(carried.arrays["progress"]["spent"][0]) * 1e9)
+            lines.append(f"| {name} | {every} | {quantum:g} | " + " | ".join(f"{cell:.2f}" for cell in cells) + " |")
+    return lines
 
 
 def main() -> None:

@@ -80,8 +80,9 @@ def simulate(
     it is unless a quantum is given.
     quantum: how far a state may move from the value last sent before it sends again, one number or one per unit; 0 sends every change
     (sampled solvers only). By default it is chosen so that recording.error_bound keeps `tolerance`, where it can be kept.
-    tolerance: the largest error of outputs and recorded states at the recorded times. What an event-driven run's error is, the clock tells where it costs
-    little, else two coarser runs, which cost about half of it; None with a quantum leaves that out and tells an estimate.
+    tolerance: the largest error of outputs and recorded states at the recorded times. What an event-driven run's error is, the clock tells
+    where it costs little, else two coarser runs, which cost once or twice as much again; None with a quantum leaves that out and tells an
+    estimate.
     initial: the state to start from: (units,) numbers, (h, c) for mixed memory, or recording.final to go on; default zeros.
     sample_s: a sample clock for streams that have none. progress: a bar on standard error.
     threads: over how many threads a list of streams is spread, by default over all processors; the bytes are the same for any number.

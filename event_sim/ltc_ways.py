@@ -1,7 +1,7 @@
 """The other ways of an event-driven LTC under Fused, beside the loop over messages: what they need, and what they cost (kernels/ways.py).
 
 Prices are in synaptic operations of the loop, of about 4 ns, and were fitted to times of the kernels on networks of 19, 302 and 2,000
-neurons; they need to be right to some ten per cent of each other only.
+neurons; they need to be right to some ten per cent of each other only. `python -m benchmarks.streams --prices` prints what a unit takes.
 """
 
 from __future__ import annotations
