@@ -162,18 +162,14 @@ class EventStream:
         """(K, channels): the levels that a sampled network sees, sample by sample."""
         if self.sample_times_s is None or self.sample_index is None:
             raise ValueError("`sample_times_s` must be given to sample a stream, but is missing; use with_clock(sample_s)")
-        count, seen = self.samples, self.sample_index < self.samples
+        count, seen = self.samples, int(np.searchsorted(self.sample_index, self.samples))
         if count == 0 or self.channels == 0:
             return np.zeros((count, self.channels))
-        # Every channel starts at level 0 in sample 0; of several rows in one sample the last one stays (the sort keeps their order).
-        channel = np.concatenate([np.arange(self.channels), self.channel[seen]])
-        sample = np.concatenate([np.zeros(self.channels, dtype=np.int64), self.sample_index[seen]])
-        value = np.concatenate([np.zeros(self.channels), self.value[seen]])
-        order = np.argsort(channel * count + sample, kind="stable")
-        place, value = (channel * count + sample)[order], value[order]
-        last = np.append(place[1:] != place[:-1], True)
-        lengths = np.diff(np.append(place[last], self.channels * count))
-        return np.ascontiguousarray(np.repeat(value[last], lengths).reshape(self.channels, count).T)
+        size = np.int32 if len(self) < np.iinfo(np.int32).max else np.int64
+        row = np.zeros((count, self.channels), dtype=size)  # of the last event so far; 0: none, the level is 0
+        row[self.sample_index[:seen], self.channel[:seen]] = np.arange(1, seen + 1)  # NumPy assigns in order: the last one stays
+        np.maximum.accumulate(row, axis=0, out=row)
+        return np.append(0.0, self.value)[row]
 
     def with_clock(self, sample_s: float, until: float | None = None) -> EventStream:
         """The same events on a regular sample clock that starts at 0 s and reaches to `until` (default: over the last event)."""
@@ -237,6 +233,11 @@ def _checked_index(index: Any, time_s: FloatArray) -> IntArray:
     numbers = _whole("`sample_index`", index, 1 << 62)
     if numbers.shape != time_s.shape or (numbers < 0).any():
         raise ValueError(f"`sample_index` must hold one number of at least 0 per row ({len(time_s)}), but does not")
+    if (np.diff(numbers) < 0).any():
+        row = int(np.argmax(np.diff(numbers) < 0)) + 1
+        raise ValueError(
+            f"`sample_index` must not go back, but falls from {numbers[row - 1]} to {numbers[row]} in row {row}; sort the rows"
+        )
     return numbers
 
 

@@ -69,6 +69,11 @@ def test_malformed_rows_are_refused(arguments: tuple, words: str) -> None:
         EventStream(*arguments)
 
 
+def test_samples_of_events_that_go_back_are_refused() -> None:
+    with pytest.raises(ValueError, match="`sample_index` must not go back, but falls from 2 to 1 in row 1; sort the rows"):
+        EventStream([0.0, 0.0], [0, 0], [1.0, 2.0], [0.0, 0.0, 0.0, 1.0], sample_index=[2, 1])
+
+
 def test_a_channel_beyond_the_last_is_refused() -> None:
     with pytest.raises(ValueError, match="below channels = 2, but is 3 in row 1"):
         EventStream([0, 1], [0, 3], [1, 1], channels=2)
