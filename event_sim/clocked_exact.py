@@ -56,7 +56,7 @@ def run_exact_clock(plan: ContinuousPlan, tolerance: float, progress: bool) -> R
     if not (np.isfinite(tolerance) and tolerance > 0):
         raise ValueError(f"`tolerance` must be a positive number, but is {tolerance}")
     values = ltc.effective(plan.network)
-    sweeps = algebraic_levels(values, plan.network.labels)
+    sweeps = algebraic_levels(values, plan.network)
     cuts, integrate, carried = exact_integrator(plan, values, sweeps) if values.has_delays else _integrator(plan, values, sweeps)
     lengths = np.diff(cuts)
     longest = float(lengths.max()) if len(lengths) else 0.0

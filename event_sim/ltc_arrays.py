@@ -12,7 +12,7 @@ from event_sim.events import FloatArray, IntArray
 from event_sim.recording import EVENT_TYPE, CurvedSegments, Segments, ordered_events
 from liquid_neuro.cells.ltc import LTCValues
 from liquid_neuro.exact_solver import kinds
-from liquid_neuro.network import Fused
+from liquid_neuro.network import Fused, LiquidNetwork
 
 Table = npt.NDArray[Any]
 DEFAULT_UNFOLDS = Fused().unfolds
@@ -98,7 +98,7 @@ def neurons_of(
     return neurons
 
 
-def check_range(values: LTCValues, labels: tuple[str, ...]) -> None:
+def check_range(values: LTCValues, network: LiquidNetwork) -> None:
     """ValueError naming a neuron whose sums of conductances can leave the range of numbers."""
     with np.errstate(over="ignore", invalid="ignore"):
         largest = values.gleak.copy()
@@ -109,8 +109,8 @@ def check_range(values: LTCValues, labels: tuple[str, ...]) -> None:
     if not (largest < LARGEST).all():
         unit = int(np.argmin(largest < LARGEST))
         raise ValueError(
-            f"conductances times potentials must stay below {LARGEST:g}, but the sum of those of {labels[unit]} can be {largest[unit]:g}; "
-            "use smaller parameters"
+            f"conductances times potentials must stay below {LARGEST:g}, but the sum of those of {network.labels[unit]} can be "
+            f"{largest[unit]:g}; use smaller parameters"
         )
 
 
@@ -134,9 +134,9 @@ def clocked_operations(values: LTCValues, unfolds: int, samples: int) -> int:
     return samples * (unfolds * (len(values.w) + len(values.gap_w)) + len(values.sensory_w))
 
 
-def algebraic_levels(values: LTCValues, labels: tuple[str, ...]) -> int:
+def algebraic_levels(values: LTCValues, network: LiquidNetwork) -> int:
     """How many neurons without inertia (cm = 0) follow each other in a row at most. ValueError by name where they form a circle."""
-    return len(kinds(values, labels).levels) if (values.cm == 0.0).any() else 0
+    return len(kinds(values, network.labels).levels) if (values.cm == 0.0).any() else 0
 
 
 def segments_of(courses: Table, outputs: int, unit_s: float) -> tuple[Segments, ...]:

@@ -36,7 +36,7 @@ class FusedMachine:
         solver = network.solver
         assert isinstance(solver, Fused)
         self.network, self.values, self.unfolds = network, ltc.effective(network), solver.unfolds
-        check_range(self.values, network.labels)
+        check_range(self.values, network)
         self.state, self.memory = start.state.copy(), start.memory
         self.counts, self.log = np.zeros(network.units, dtype=np.int64), Log(kernel.EVENT, 0)
         self.head, self.progress = np.full(kernel.RING, -1, dtype=np.int64), np.zeros(1, dtype=kernel.PROGRESS)
@@ -177,8 +177,8 @@ class ExactMachine:
         from event_sim.kernels import ltc_exact, ltc_second, synapses
 
         self.network, self.values, self.order, units = network, ltc.effective(network), order, network.units
-        algebraic_levels(self.values, network.labels)  # refuses circles of neurons without inertia
-        check_range(self.values, network.labels)
+        algebraic_levels(self.values, network)  # refuses circles of neurons without inertia
+        check_range(self.values, network)
         self.kernel, kind, records, course = (
             (ltc_exact.run_exact, ltc_exact.EXACT_NEURON, synapses.SYNAPSE, ltc_exact.COURSE)
             if order == 1

@@ -324,3 +324,12 @@ def test_initial_ranges_are_those_of_ncps():
 def test_mistakes_are_one_sentence(arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         integrate(l4(), *arguments)
+
+
+def test_effective_numbers_are_worked_out_once_and_cannot_be_changed() -> None:
+    network = ltc(Wiring.auto_ncp(2, 8, 1), seed=1)
+    values = cell.effective(network)
+    assert cell.effective(network) is values
+    assert cell.effective(network.with_parameters({})) is not values
+    with pytest.raises(ValueError, match="read-only"):
+        values.w[0] = 1.0

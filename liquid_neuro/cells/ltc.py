@@ -24,12 +24,14 @@ continued). cm = 0 (no inertia) and gleak = 0 (no leak) are ordinary values: not
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
 from liquid_neuro.cells import lstm
 from liquid_neuro.cells.functions import FloatArray, sigmoid, softplus
+from liquid_neuro.checks import freeze_arrays
 from liquid_neuro.network import LiquidNetwork, LTCSettings
 from liquid_neuro.wiring import Wiring
 
@@ -78,6 +80,9 @@ class LTCValues:
     delay: FloatArray
     sensory_delay: FloatArray
 
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
+
     @property
     def has_gaps(self) -> bool:
         """Whether gap junctions join neurons."""
@@ -112,8 +117,17 @@ def wiring_of(network: LiquidNetwork) -> Wiring:
     return network.wiring
 
 
+_KNOWN: WeakKeyDictionary[LiquidNetwork, LTCValues] = WeakKeyDictionary()  # networks cannot change
+
+
 def effective(network: LiquidNetwork) -> LTCValues:
-    """The network's numbers as the equations use them."""
+    """The network's numbers as the equations use them, kept as long as the network: a run asks for them several times."""
+    if network not in _KNOWN:
+        _KNOWN[network] = _values_of(network)
+    return _KNOWN[network]
+
+
+def _values_of(network: LiquidNetwork) -> LTCValues:
     if network.cell != "ltc" or not isinstance(network.settings, LTCSettings):
         raise ValueError(f'cell must be "ltc", but is "{network.cell}"')
     wiring, raw = wiring_of(network), network.parameters
