@@ -197,9 +197,11 @@ def derived(values: LTCValues, quantum: FloatArray, low: FloatArray, high: Float
     if values.lstm is not None:
         return float("inf")
     slope = _steepest(values.sigma, values.mu, low[values.source], high[values.source])
-    pull = np.maximum(np.abs(values.erev - low[values.target]), np.abs(values.erev - high[values.target]))
+    pull = np.maximum(values.erev - low[values.target], high[values.target] - values.erev)  # erev lies in its target's box
     gain = np.concatenate([values.w * slope * pull, values.gap_w])
     source, target = np.concatenate([values.source, values.gap_source]), np.concatenate([values.target, values.gap_target])
+    if (np.bincount(target, weights=gain, minlength=values.units) >= _most_conductance(values)).all():
+        return float("inf")  # each neuron amplifies, whatever the state: no need to look closer
     conductance = _least_conductance(values, low, high, lowest, highest)
     if not (conductance > 0).all():
         return float("inf")
@@ -223,6 +225,12 @@ def _steepest(sigma: FloatArray, mu: FloatArray, low: FloatArray, high: FloatArr
     nearest = np.clip(mu, low, high)
     gate = sigmoid(sigma * (nearest - mu))
     return np.asarray(np.abs(sigma) * gate * (1.0 - gate))
+
+
+def _most_conductance(values: LTCValues) -> FloatArray:
+    """(units,) the sum of conductances with all gates open."""
+    sides = (values.target, values.w), (values.gap_target, values.gap_w), (values.sensory_target, values.sensory_w)
+    return np.asarray(values.gleak + sum(np.bincount(target, weights=w, minlength=values.units) for target, w in sides))
 
 
 def _least_conductance(values: LTCValues, low: FloatArray, high: FloatArray, lowest: FloatArray, highest: FloatArray) -> FloatArray:

@@ -82,16 +82,10 @@ def worst_response(pulls: Pulls, quantum: FloatArray) -> float:
 
 def _series(source: IndexArray, target: IndexArray, slope: FloatArray, given: FloatArray) -> FloatArray | None:
     """J given + J^2 given + ..., None where it does not settle."""
-    total, term = np.zeros(len(given)), given
-    for _ in range(STEPS):
-        term = np.bincount(target, weights=slope * term[source], minlength=len(given))
-        total = total + term
-        size, whole = float(np.abs(term).max()), float(np.abs(total).max())
-        if not np.isfinite(size):
-            return None
-        if size <= CLOSE * whole:
-            return total
-    return None
+    from event_sim.kernels.response import add_terms
+
+    total = np.zeros(len(given))
+    return total if add_terms(source, target, slope, STEPS, CLOSE, given.copy(), np.empty(len(given)), total) else None
 
 
 def shape_of_quanta(values: LTCValues, heard_by: FloatArray, state: FloatArray, levels: FloatArray) -> FloatArray:
