@@ -14,7 +14,7 @@ from event_sim.plan import chunks
 if TYPE_CHECKING:
     from event_sim.recording import Recording
 
-Watch = Callable[[float, float], bool]  # (share of the run done, synaptic operations so far) -> whether to go on
+Watch = Callable[[float, float], None]  # (share of the run done, synaptic operations so far); raises what ends the run without a result
 FIRST_PIECE = 64  # steps before the first look at the clock
 LOOKS = 32
 PIECE_S = 0.1  # a piece that takes longer is followed by a shorter one
@@ -62,11 +62,11 @@ def whole(runs: Sequence[Recording], count: int) -> tuple[Recording, ...]:
 
 
 def pieces(
-    total: int, progress: bool, description: str, stopped: Callable[[], bool], look: Callable[[int], bool] | None = None
+    total: int, progress: bool, description: str, stopped: Callable[[], bool], look: Callable[[int], None] | None = None
 ) -> Iterator[tuple[int, int]]:
     """Parts (first, last) of `total` steps of about PIECE_S seconds each, with a bar if asked for; none once stopped() is true.
 
-    look: asked behind every power of two and every LOOKS-th of the steps (whatever the time) whether to go on, with the steps done so far.
+    look: called with the steps done so far behind every power of two and every LOOKS-th of the steps (whatever the time).
     """
     size = FIRST_PIECE
     for begin, end in chunks(total, progress, description):
@@ -80,8 +80,8 @@ def pieces(
             if last == begin + size:
                 size = max(1, size // 2) if perf_counter() - started > PIECE_S else size * 2
             begin = last
-            if look is not None and begin == _next_look(begin - 1, total) and begin < total and not look(begin):
-                return
+            if look is not None and begin == _next_look(begin - 1, total) and begin < total:
+                look(begin)
 
 
 def _next_look(done: int, total: int) -> int:
@@ -90,8 +90,8 @@ def _next_look(done: int, total: int) -> int:
     return min(1 << done.bit_length(), (done // stride + 1) * stride)
 
 
-def looks(watch: Watch | None, operations: Callable[[], float], total: int) -> Callable[[int], bool] | None:
-    """What `pieces` asks for a watch over a run of so many steps; operations: what it cost so far, in synaptic operations."""
+def looks(watch: Watch | None, operations: Callable[[], float], total: int) -> Callable[[int], None] | None:
+    """What `pieces` calls for a watch over a run of so many steps; operations: what it cost so far, in synaptic operations."""
     if watch is None:
         return None
     return lambda done: watch(done / total, operations())

@@ -42,23 +42,13 @@ def to_tolerance(
     """An event-driven run whose quanta were chosen for the tolerance; `error_bound` tells what was reached.
 
     Where a run does not keep it, another one has finer quanta, up to RUNS in all, unless these had to be less than FINEST of the tolerance:
-    then the network amplifies so much that the run is as good an answer. watch: of the first run, whose errors nobody tells where it says
-    no; with it the clock runs beside events only where it costs less than they do. worth: whether to make another run, given the last one
+    then the network amplifies so much that the run is as good an answer. watch: of the first run; with it the clock runs beside events only
+    where it costs less than they do. worth: whether to make another run, given the last one
     and the factor of its quanta.
     """
     clock = Clock(plan, EXACT_SHARE * tolerance, 0.0 if watch is not None else CHEAP)
     quantum = first_quanta(plan, tolerance, order, clock.cheap) * (1.0 if watch is None else SURER)
-    given_up = []
-
-    def go_on(share: float, operations: float) -> bool:
-        if watch is not None and not watch(share, operations):
-            given_up.append(share)
-        return not given_up
-
-    run = event_run(plan, quantum, order, progress, None if watch is None else go_on)
-    if given_up:  # nobody will look at it
-        return run
-    run = _told(plan, run, order, clock, tolerance)
+    run = _told(plan, event_run(plan, quantum, order, progress, watch), order, clock, tolerance)
     for _ in range(RUNS - 1):
         factor = MARGIN * tolerance / run.error_bound
         if run.error_bound <= tolerance or run.interrupted or factor * float(quantum.mean()) < FINEST * tolerance:
@@ -151,11 +141,11 @@ class Clock:
 
     def _foreseen(self, least: float) -> float:
         """Evaluations that the exact clock takes, by its first intervals."""
-        from event_sim import choice
+        from event_sim import foreseen
 
         assert isinstance(self.plan, ContinuousPlan)
         values = ltc.effective(self.plan.network)
-        steps = choice.exact_steps(self.plan, self.tolerance)
+        steps = foreseen.exact_steps(self.plan, self.tolerance)
         return max(least, PER_STEP * steps * (len(values.w) + len(values.gap_w) + values.units))
 
     def _tried(self) -> Recording | None:
