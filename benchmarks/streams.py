@@ -3,7 +3,7 @@
 Writes benchmarks/results/streams.md and streams.svg. FOLDER holds data sets that do not come along (benchmarks/stream_data.py names their
 files); those that are not there are left out. Both engines meet the same rms error of 1e-3 of all states, against the clock-driven run:
 the event-driven one with the largest quantum that does. CPU time of one thread, minima over repeats. `--prices` prints what
-event_sim/choice.py and event_sim/ltc_ways.py take operations to cost.
+event_sim/foreseen.py and event_sim/ltc_ways.py take operations to cost.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import numpy as np
 from benchmarks.engines import WAYS, WAYS_ONLY, in_kernels, on_one_way
 from benchmarks.measuring import fastest, processor
 from benchmarks.stream_data import streams
-from event_sim import EventStream, Recording, choice, simulate
+from event_sim import EventStream, Recording, foreseen, simulate
 from liquid_neuro import LiquidNetwork, Wiring, ltc
 
 RESULTS = Path(__file__).parent / "results"
-ERROR = 1e-3
+ERROR, CLOSE = 1e-3, 1.06
 THRESHOLDS = (0.0, 0.1, 0.5)
 SIZES = {"19": (19, 0), "302 x 20": (302, 20), "2,000 x 32": (2000, 32)}
 SAMPLES = {"19": 10_000, "302 x 20": 3_000, "2,000 x 32": 2_000}  # of a stream at most: what begins a run costs a millisecond or more
@@ -54,13 +54,19 @@ def network_of(name: str, inputs: int) -> LiquidNetwork:
 
 
 def at_equal_error(network: LiquidNetwork, stream: EventStream, exact: Recording) -> float:
-    """The largest quantum 0.1 / 1.5^n whose rms error is at most ERROR."""
-    quantum = 0.1
-    while True:
+    """The largest quantum, to some per cent, whose rms error is at most ERROR."""
+
+    def keeps(quantum: float) -> bool:
         run = simulate(network, stream, quantum=quantum, tolerance=None)
-        if float(np.sqrt(np.mean((run.state - exact.state) ** 2))) <= ERROR:
-            return quantum
-        quantum /= 1.5
+        return float(np.sqrt(np.mean((run.state - exact.state) ** 2))) <= ERROR
+
+    quantum, factor = 0.1, 1.5
+    while not keeps(quantum):
+        quantum /= factor
+    while factor > CLOSE:
+        factor = math.sqrt(factor)
+        quantum = quantum * factor if keeps(quantum * factor) else quantum
+    return quantum
 
 
 def measured(name: str, stream_name: str, x: np.ndarray, threshold: float, repeats: int) -> Row:
@@ -165,7 +171,7 @@ def prices() -> list[str]:
             spent = fastest(partial(call, stream), 3) - begin
             cells += [begin / wiring.synapse_count * 1e9, spent / run.stored_synaptic_operations * 1e9]
         lines.append(f"| {name} | " + " | ".join(f"{cell:.3g}" for cell in cells) + " |")
-    return [*lines, "", f"assumed: events {choice.EVENTS}, clock {choice.CLOCK}", "", *prices_of_ways()]
+    return [*lines, "", f"assumed: events {foreseen.EVENTS}, clock {foreseen.CLOCK}", "", *prices_of_ways()]
 
 
 def prices_of_ways() -> list[str]:
