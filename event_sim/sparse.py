@@ -38,30 +38,43 @@ class Pulls(NamedTuple):
 
 def pulls_of(values: LTCValues, state: FloatArray, levels: FloatArray) -> Pulls:
     """The derivatives where neurons sent `state` and inputs hold `levels` (before their map)."""
-    units, heard = values.units, levels * values.input_w + values.input_b
-    gate = sigmoid(values.sigma * (state[values.source] - values.mu))
-    sides = (
-        (values.target, values.w * gate, values.erev),
-        (
-            values.sensory_target,
-            values.sensory_w * sigmoid(values.sensory_sigma * (heard[values.sensory_source] - values.sensory_mu)),
-            values.sensory_erev,
-        ),
-        (values.gap_target, values.gap_w, state[values.gap_source]),
-    )
-    conductance, driven = values.gleak + values.epsilon, values.gleak * values.vleak
-    for target, open_now, pulled_to in sides:
-        conductance = conductance + np.bincount(target, weights=open_now, minlength=units)
-        driven = driven + np.bincount(target, weights=open_now * pulled_to, minlength=units)
+    return _pulls(values, state, _held(values, levels))
+
+
+def _pulls(values: LTCValues, state: FloatArray, held: tuple[FloatArray, FloatArray]) -> Pulls:
+    gate, conductance, v_inf = _courses(values, state, held)
     safe = np.where(conductance > 0, conductance, 1.0)
-    v_inf = np.where(conductance > 0, driven / safe, state)
     slope = values.w * values.sigma * gate * (1.0 - gate) * (values.erev - v_inf[values.target]) / safe[values.target]
+    if not values.has_gaps:
+        return Pulls(values.source, values.target, slope, v_inf)
     return Pulls(
         np.concatenate([values.source, values.gap_source]),
         np.concatenate([values.target, values.gap_target]),
         np.concatenate([slope, values.gap_w / safe[values.gap_target]]),
         v_inf,
     )
+
+
+def _held(values: LTCValues, levels: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(units,) what leak, inputs and gap junctions add to each neuron's conductances, and what leak and inputs drive."""
+    heard, units = levels * values.input_w + values.input_b, values.units
+    open_now = values.sensory_w * sigmoid(values.sensory_sigma * (heard[values.sensory_source] - values.sensory_mu))
+    conductance = values.gleak + values.epsilon + np.bincount(values.sensory_target, weights=open_now, minlength=units)
+    if values.has_gaps:
+        conductance = conductance + np.bincount(values.gap_target, weights=values.gap_w, minlength=units)
+    driven = np.bincount(values.sensory_target, weights=open_now * values.sensory_erev, minlength=units)
+    return conductance, values.gleak * values.vleak + driven
+
+
+def _courses(values: LTCValues, state: FloatArray, held: tuple[FloatArray, FloatArray]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """(gate of each synapse, each neuron's sum of conductances, v_inf) where neurons sent `state`."""
+    gate, units = sigmoid(values.sigma * (state[values.source] - values.mu)), values.units
+    open_now = values.w * gate
+    conductance = held[0] + np.bincount(values.target, weights=open_now, minlength=units)
+    driven = held[1] + np.bincount(values.target, weights=open_now * values.erev, minlength=units)
+    if values.has_gaps:
+        driven = driven + np.bincount(values.gap_target, weights=values.gap_w * state[values.gap_source], minlength=units)
+    return gate, conductance, np.where(conductance > 0, driven / np.where(conductance > 0, conductance, 1.0), state)
 
 
 def worst_response(pulls: Pulls, quantum: FloatArray) -> float:
@@ -93,9 +106,10 @@ def shape_of_quanta(values: LTCValues, heard_by: FloatArray, state: FloatArray, 
 
     heard_by: (units,) fan-out. state: where to look for that rest from. Neurons that nobody hears, or whose synapses do nothing, get 1.
     """
+    held = _held(values, levels)
     for _ in range(SWEEPS):
-        state = (state + pulls_of(values, state, levels).v_inf) / 2.0
-    pulls = pulls_of(values, state, levels)
+        state = (state + _courses(values, state, held)[2]) / 2.0
+    pulls = _pulls(values, state, held)
     influence = np.bincount(pulls.source, weights=np.abs(pulls.slope), minlength=values.units)
     known = (influence > 0.0) & (heard_by > 0)
     shape = np.ones(values.units)
