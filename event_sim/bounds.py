@@ -28,8 +28,9 @@ luck,
 
     bound = SAFETY first / (COARSER - 1).
 
-Else nothing but the sizes of differences is believed. Where errors grow in proportion to what causes them at all, the run itself is nearer
-to the truth than it is to a companion; gain tells how far this may be trusted:
+Else the clock runs after all and tells the measured bound, unless that took more than PATIENT (tolerances.py). Then nothing but the sizes
+of differences is believed. Where errors grow in proportion to what causes them at all, the run itself is nearer to the truth than it is to
+a companion; gain tells how far this may be trusted:
 
     bound = max(CAUTION first (1 + (gain / TRUSTED)^2), CAUTION second / (COARSER + 1), estimate), or the box where that is smaller,
 

@@ -18,16 +18,18 @@ from liquid_neuro.network import Fused
 Plan = SampledPlan | ContinuousPlan
 FIRST_QUANTUM = {1: 0.14, 2: 0.2}  # of the tolerance, by order: what most networks of many neurons with ncps' ranges need
 FEW = 0.4  # times that in networks of few neurons, whose companions are trusted less
-SURER = 0.85  # times that where a second run is dearer than a finer first one: where the clock is the alternative
+SURER = 0.85  # times that under Fused where the clock is the alternative: there a second run is dearer than a finer first one
 MEASURED_QUANTUM = 0.5  # of the tolerance, where the error will be measured
 RUNS = 3
 FINEST = 1 / 400  # of the tolerance
 MARGIN = 0.8  # of the tolerance, for which later quanta aim
 SHORT = 2e5  # synapse evaluations for which no other kernel is compiled: events with quantum 0 do the same
 CHEAP = 5e7  # synapse evaluations on the clock (some 50 ms) that nobody minds
+PATIENT = 2e9  # the same (some 1.5 s) where companions leave the error in doubt
 PER_OPERATION = 10.0  # synapse evaluations on the clock that take as long as a synaptic operation of an event
 PER_STEP = 60.0  # the same for a step of the exact clock and a synapse or a neuron, as far as the first intervals tell of the others
 LEAST_STEPS = 14  # of the exact clock per interval: runs of 2, 4 and 8
+LIKELY = 10.0  # times as many there will be
 EXACT_SHARE = 1 / 8  # of the tolerance, which the exact clock keeps
 
 
@@ -47,7 +49,7 @@ def to_tolerance(
     and the factor of its quanta.
     """
     clock = Clock(plan, EXACT_SHARE * tolerance, 0.0 if watch is not None else CHEAP)
-    quantum = first_quanta(plan, tolerance, order, clock.cheap) * (1.0 if watch is None else SURER)
+    quantum = first_quanta(plan, tolerance, order, clock.cheap) * (SURER if watch is not None and isinstance(plan, SampledPlan) else 1.0)
     run = _told(plan, event_run(plan, quantum, order, progress, watch), order, clock, tolerance)
     for _ in range(RUNS - 1):
         factor = MARGIN * tolerance / run.error_bound
@@ -73,6 +75,14 @@ def first_quanta(plan: Plan, tolerance: float, order: int, measured: bool) -> Fl
     levels = plan.levels if isinstance(plan, SampledPlan) else plan.levels_at(plan.record_s[:: max(len(plan.record_s) // 16, 1)])
     usual = levels.mean(axis=0) if len(levels) else plan.start.inputs
     return quantum * sparse.shape_of_quanta(values, fan_out(values)[:units].astype(np.float64), plan.start.state, usual)
+
+
+def needs_the_clock(plan: Plan, tolerance: float, order: int) -> bool:
+    """Whether a run on the clock will tell the error of an event-driven run to this tolerance: events then cost more than that alone."""
+    companions_tell = plan.network.cell == "ltc" and plan.network.units >= bounds.MANY
+    if companions_tell or not Clock(plan, EXACT_SHARE * tolerance, PATIENT).likely_cheap:
+        return False
+    return plan.network.cell == "cfc" or _proved(plan, first_quanta(plan, tolerance, order, measured=False), order)[0] > tolerance
 
 
 def event_run(plan: Plan, quantum: FloatArray, order: int, progress: bool, watch: Watch | None = None) -> Recording:
@@ -111,9 +121,16 @@ class Clock:
         """Whether it costs little whatever the events cost."""
         return self.most > 0.0 and self._takes_at_most(self.most)
 
-    def beside(self, run: Recording) -> Recording | None:
-        """The clock-driven run, where it costs little beside this run of events; None elsewhere, and where it came to no end."""
-        if self._run is None and not self._refused and self._takes_at_most(max(self.most, PER_OPERATION * run.stored_synaptic_operations)):
+    @property
+    def likely_cheap(self) -> bool:
+        """The same, as far as sizes alone tell."""
+        return self._least() * (1.0 if isinstance(self.plan, SampledPlan) else LIKELY) <= self.most
+
+    def beside(self, run: Recording, at_most: float = 0.0) -> Recording | None:
+        """The clock-driven run, where it costs little beside this run of events, or at most so many synapse evaluations; None elsewhere,
+        and where it came to no end."""
+        most = max(self.most, PER_OPERATION * run.stored_synaptic_operations, at_most)
+        if self._run is None and not self._refused and self._takes_at_most(most):
             self._run = self._tried()
             self._refused = self._run is None
         return self._run
@@ -174,13 +191,13 @@ def _errors(plan: Plan, run: Recording, order: int, clock: Clock | None, enough:
     quantum = run.quantum
     if not quantum.any():
         return bounds.Errors(bounds.ROUNDING, "rounding", bounds.ROUNDING)
-    proved, width = _proved(plan, run, order)
+    proved, width = _proved(plan, quantum, order)
     if proved <= max(float(quantum.max()), enough):
         return bounds.Errors(proved, "derived", proved)
     found = None
     if clock is not None and not run.interrupted:
         with interruptible():
-            found = _measured(plan, run, order, clock) or _confirmed(plan, run, order)
+            found = _measured(plan, run, order, clock) or _confirmed(plan, run, order, clock)
     if found is None:
         estimate = _estimate(plan, run, order)
         found = bounds.Errors(estimate, "estimate", estimate)
@@ -190,8 +207,8 @@ def _errors(plan: Plan, run: Recording, order: int, clock: Clock | None, enough:
     return found
 
 
-def _proved(plan: Plan, run: Recording, order: int) -> tuple[float, float]:
-    """(the derived bound, the width of the box of states), infinite where there is none."""
+def _proved(plan: Plan, quantum: FloatArray, order: int) -> tuple[float, float]:
+    """(the derived bound of runs with these quanta, the width of the box of states), infinite where there is none."""
     network, start = plan.network, plan.start.state
     if network.cell == "cfc":
         assert isinstance(plan, SampledPlan)
@@ -201,13 +218,13 @@ def _proved(plan: Plan, run: Recording, order: int) -> tuple[float, float]:
     else:
         numbers = ltc.effective(network)
         low, high = bounds.invariant_box(numbers, start)
-        proved = bounds.derived(numbers, run.quantum, low, high, *plan.level_range()) if order == 1 else float("inf")
+        proved = bounds.derived(numbers, quantum, low, high, *plan.level_range()) if order == 1 else float("inf")
     return proved, float((high - low).max()) + bounds.ROUNDING
 
 
-def _measured(plan: Plan, run: Recording, order: int, clock: Clock) -> bounds.Errors | None:
-    """The errors by the clock-driven run; None without one, or where Ctrl-C ended what else it takes."""
-    right = clock.beside(run)
+def _measured(plan: Plan, run: Recording, order: int, clock: Clock, at_most: float = 0.0) -> bounds.Errors | None:
+    """The errors by the clock-driven run; None without one (see Clock.beside), or where Ctrl-C ended what else it takes."""
+    right = clock.beside(run, at_most)
     if right is None:
         return None
     bound = companions.apart(run, right.state) + right.error_bound * max(1.0, float(np.abs(right.state).max()))
@@ -220,13 +237,14 @@ def _measured(plan: Plan, run: Recording, order: int, clock: Clock) -> bounds.Er
     return bounds.Errors(bound, "measured", bound)
 
 
-def _confirmed(plan: Plan, run: Recording, order: int) -> bounds.Errors | None:
-    """The errors by coarse companions; None where Ctrl-C ended them."""
+def _confirmed(plan: Plan, run: Recording, order: int, clock: Clock) -> bounds.Errors | None:
+    """The errors by coarse companions, or by the clock where these leave them in doubt; None where Ctrl-C ended that."""
     found = companions.differences(plan, run, order)
     if found is None:
         return None
-    estimate = 0.0 if bounds.in_proportion(found, run.quantum, order) else _estimate(plan, run, order)
-    return bounds.confirmed(found, estimate, run.quantum, order)
+    if bounds.in_proportion(found, run.quantum, order):
+        return bounds.confirmed(found, 0.0, run.quantum, order)
+    return _measured(plan, run, order, clock, PATIENT) or bounds.confirmed(found, _estimate(plan, run, order), run.quantum, order)
 
 
 def _estimate(plan: Plan, run: Recording, order: int) -> float:

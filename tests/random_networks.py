@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import liquid_neuro
-from event_sim import EventStream
+from event_sim import EventStream, tolerances
 from liquid_neuro import LiquidNetwork, Wiring
 from liquid_neuro.construct import LTC_RANGES
 
 KINDS = ("fused", "exact", "second", "cfc wired", "cfc backbone")
 MODES = ("default", "no_gate", "pure")
+
+
+def without_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no clock run beside events, so that companions tell the error."""
+    for name in ("CHEAP", "PER_OPERATION", "PATIENT"):
+        monkeypatch.setattr(tolerances, name, 0.0)
 
 
 def wiring_of(generator: np.random.Generator, gaps: bool) -> Wiring:

@@ -7,7 +7,8 @@ import pytest
 import random_networks
 
 import liquid_neuro
-from event_sim import EventStream, Recording, bounds, simulate, sparse, tolerances
+from event_sim import EventStream, Recording, bounds, companions, simulate, sparse, tolerances
+from event_sim.plan import make_plan
 from liquid_neuro import LiquidNetwork, Wiring
 from liquid_neuro.cells import ltc
 from liquid_neuro.dynamics import trajectory
@@ -107,8 +108,7 @@ def larger(seed: int) -> tuple[LiquidNetwork, np.ndarray, np.ndarray, np.random.
 
 def confirmed(seed: int, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether a larger network whose companions tell the error kept a tolerance, after none of its runs was found to exceed its bound."""
-    monkeypatch.setattr(tolerances, "CHEAP", 0.0)
-    monkeypatch.setattr(tolerances, "PER_OPERATION", 0.0)
+    random_networks.without_the_clock(monkeypatch)
     network, x, timespans, generator = larger(seed)
     right = np.vstack([np.zeros(network.units), trajectory(network, x, timespans).states[0]])
     tolerance, bound = 10.0 ** generator.uniform(-3, -1.5), np.inf
@@ -126,8 +126,7 @@ def test_no_error_exceeds_its_confirmed_bound_in_larger_networks(monkeypatch: py
 
 
 def test_confirmed_bounds_are_narrow_where_errors_are_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tolerances, "CHEAP", 0.0)
-    monkeypatch.setattr(tolerances, "PER_OPERATION", 0.0)
+    random_networks.without_the_clock(monkeypatch)
     network = liquid_neuro.ltc(Wiring.random_fan_in(3, 302, 1, 20, seed=1, sensory_fan_in=1), seed=1)
     x = np.cumsum(np.random.default_rng(0).normal(size=(40, 3)), axis=0)
     run = simulate(network, EventStream.from_samples(x, sample_s=1.0), engine="event", tolerance=1e-2)
@@ -135,6 +134,21 @@ def test_confirmed_bounds_are_narrow_where_errors_are_in_proportion(monkeypatch:
     assert run.error_bound_kind == "confirmed"
     assert error < run.error_bound < 6.0 * error  # SAFETY, and what the largest of some thousand differences leaves to luck
     assert run.error_bound <= 1e-2
+
+
+def test_where_companions_leave_doubt_the_clock_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tolerances, "CHEAP", 0.0)
+    monkeypatch.setattr(tolerances, "PER_OPERATION", 0.0)
+    kinds = set()
+    for seed in range(12):
+        network, x, timespans, _ = larger(seed)
+        run = simulate(network, EventStream.from_samples(x, timespans=timespans), engine="event", quantum=0.02)
+        found = companions.differences(make_plan(network, EventStream.from_samples(x, timespans=timespans), None, None, None), run, 1)
+        assert found is not None
+        sure = bounds.in_proportion(found, run.quantum, 1)
+        assert run.error_bound_kind in (("confirmed", "derived", "box") if sure else ("measured", "derived", "box"))
+        kinds.add(run.error_bound_kind)
+    assert {"confirmed", "measured"} <= kinds
 
 
 @pytest.mark.slow

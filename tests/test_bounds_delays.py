@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import random_networks
 
-from event_sim import EventStream, Recording, simulate, tolerances
+from event_sim import EventStream, Recording, simulate
 from liquid_neuro import LiquidNetwork
 from liquid_neuro.dynamics import trajectory
 from liquid_neuro.wiring import Wiring
@@ -45,12 +45,6 @@ def checked(kind: str, seed: int) -> list[Recording]:
     return runs
 
 
-def nothing_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no clock run beside events, so that companions tell the error."""
-    monkeypatch.setattr(tolerances, "CHEAP", 0.0)
-    monkeypatch.setattr(tolerances, "PER_OPERATION", 0.0)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_error_exceeds_its_bound_with_delays(kind: str) -> None:
     runs = [run for seed in range(20 if kind == "fused" else 3) for run in checked(kind, seed)]
@@ -60,7 +54,7 @@ def test_no_error_exceeds_its_bound_with_delays(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_error_exceeds_its_confirmed_bound_with_delays(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    nothing_measured(monkeypatch)
+    random_networks.without_the_clock(monkeypatch)
     runs = [run for seed in range(20 if kind == "fused" else 3) for run in checked(kind, 500 + seed)]
     assert any(run.error_bound_kind == "confirmed" for run in runs)
     assert all(run.error_bound_kind != "measured" for run in runs)
