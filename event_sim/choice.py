@@ -1,9 +1,9 @@
 """engine="auto": whether a stream is cheaper by events or on a clock.
 
-What either costs is foreseen (foreseen.py). Three questions are asked in turn, each only where the one before left it open, and none of
-them looks at a wall clock, so that the same input always has the same answer:
+Where only a clock-driven run would tell the error of an event-driven one, the clock is taken. Else three questions are asked in turn, each
+only where the one before left it open, and none of them looks at a wall clock, so that the same input always has the same answer:
 
-1. Do events cost more than CERTAIN times the clock, as far as can be foreseen? Then the clock.
+1. What either costs is foreseen (foreseen.py). Do events cost more than CERTAIN times the clock, as far as can be foreseen? Then the clock.
 2. The event-driven run begins. Once it has spent TRIAL of the clock's cost, what is left is foreseen from its rate while busy so far (the
    beginning left out, which tells little of what follows: neurons then come from anywhere), in which the rate that was assumed before
    counts for SURE samples. Whenever that exceeds the whole clock's cost, the clock runs instead. Otherwise what was done is part of the
@@ -28,6 +28,8 @@ def run_chosen(plan: tolerances.Plan, tolerance: float, order: int, progress: bo
     """The recording of the cheaper engine; `engine_reason` tells why. order: of the events."""
     if foreseen.is_small(plan):
         return _clocked(plan, tolerance, order, progress, "the clock takes less time than it takes to begin with events")
+    if tolerances.needs_the_clock(plan, tolerance, order):
+        return _clocked(plan, tolerance, order, progress, "the clock would have to run beside events to tell their error")
     cost = foreseen.foreseen(plan, tolerance, order)
     clock = _ms(cost.clock)
     if cost.whole(0.0) > cost.clock:

@@ -1,36 +1,36 @@
 """What a run will cost, before it begins: on the clock, and by events.
 
 The clock's cost is known: so many synapse evaluations. That of events is not: it is what neurons send. What is known is when: at the start
-and for a while after an input has changed. Under Fused, neurons are taken to move at the speed at which a filter with the time constant
-LINGER follows the inputs, and to send at RATE of the most they can where that is SWIFT quanta in a sample or more, else in proportion.
-These three numbers were fitted to 88 runs of two networks with ncps' ranges (302 and 2,000 neurons) on 13 real streams, which cost 0.3 to
-3.9 times the clock; they foresee what is sent to 17 % rms. Under other solvers neurons are taken to be busy for BUSY after each change.
+and for a while after an input has changed. Neurons of an LTC are taken to follow their inputs as a filter does with the time constant
+LINGER. Let d be how far it is behind (the start of a run counts as a change by 1), and q the quantum. Under Fused neurons then send at RATE
+of the most they can where they move by SWIFT quanta in a sample or more, else in proportion; under the exact solver, in each model unit,
+STEADY[1] sqrt(d) / q times at order 1 and STEADY[2] sqrt(d / q) times at order 2.
+
+These constants were fitted to runs of networks with ncps' ranges on 13 real streams: 88 under Fused (302 and 2,000 neurons; 0.3 to 3.9
+times the clock's cost; what is sent is foreseen to 20 % rms, to 33 % where it is little), 228 of order 2 and 114 of order 1 (100, 302 and
+1,000 neurons; 28 % and 32 % rms). Units of a CfC are taken to be busy for BUSY after each change.
 
 Prices are nanoseconds, measured by `python -m benchmarks.streams --prices`; they need to be right to some ten per cent of each other only.
 """
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 
 from event_sim import ltc_ways, tolerances
-from event_sim.events import FloatArray
+from event_sim.events import FloatArray, IntArray
 from event_sim.plan import ContinuousPlan, SampledPlan
 from liquid_neuro.cells import ltc
 from liquid_neuro.network import Fused
 
-BUSY = 2.5  # samples, or model units under the exact solver
-LINGER = 3.0  # model units
-SWIFT = 180.0
-JUMP = 1.0  # of an input, as which the start of a run counts
+LINGER, LINGER_EXACT = 3.0, 1.5  # model units
+SWIFT = 50.0
 RATE = 0.5
-SECOND_ORDER = 60.0, 2.5e-5  # sub-steps' worth of events of second order that a busy neuron sends per model unit, at this quantum
-PASSES = 2.0  # what all runs of the exact clock cost together, in last runs
-TRIAL_INTERVALS = 32  # one of so many intervals is run on the exact clock to see how many steps it needs
-UNTRIED_STEPS = 60.0  # per interval or model unit, where there are fewer
+STEADY = {1: 0.11, 2: 0.26}
+BUSY = 2.5  # samples
+TRIED = 1  # intervals between recorded times, in which the exact clock is looked at
 
 
 class Prices(NamedTuple):
@@ -53,11 +53,12 @@ class Prices(NamedTuple):
 
 CACHED, LARGE = 3e4, 3e6
 CLOCK = Prices(450e3, 50.0, 100.0, 2.0, 3.0, 0.0, (0.6, 1.5))
-CLOCK_EXACT = Prices(600e3, 170.0, 500.0, 2.0, 25.0, 0.0, (1.8, 3.0))
+CLOCK_EXACT = Prices(600e3, 170.0, 500.0, 2.0, 12.0, 0.0, (0.8, 1.8))
+STEP_EXACT = 1500.0  # of the exact clock, beside its neurons and synapses
 EVENTS = Prices(700e3, 150.0, 100.0, 1.0, 0.9, 0.0, (4.3, 25.0), 2.0, 1.0)
 EVENTS_EXACT = {
     1: Prices(900e3, 140.0, 500.0, 15.0, 0.0, 300.0, (20.0, 60.0), 0.31, 0.31),
-    2: Prices(900e3, 160.0, 500.0, 40.0, 0.0, 300.0, (55.0, 120.0), 0.35, 0.35),
+    2: Prices(700e3, 80.0, 500.0, 40.0, 0.0, 150.0, (52.0, 120.0), 0.35, 0.35),
 }
 CFC_CLOCK = Prices(500e3, 0.0, 500.0, 2.0, 80.0, 0.0, (0.6, 1.0))
 CFC_EVENTS = Prices(700e3, 0.0, 500.0, 2.0, 80.0, 0.0, (0.7, 1.2), 1.0, 1.0)
@@ -155,18 +156,36 @@ def _fused(plan: SampledPlan, tolerance: float) -> Foreseen:
 
 
 def _busy_samples(plan: SampledPlan, quantum: float) -> tuple[FloatArray, FloatArray]:
-    """(until, active) of Foreseen for neurons that follow the inputs with the time constant LINGER."""
-    moved, kept = plan.moves.copy(), np.exp(-plan.timespans / LINGER)
-    moved[:1] += JUMP
-    behind = accumulate(zip(moved.tolist(), kept.tolist()), _follow, initial=(0.0, 1.0))
-    distance = moved + np.array([far for far, _ in behind][:-1])
-    active, samples = np.minimum((1.0 - kept) * distance / (SWIFT * quantum), 1.0), max(plan.samples, 1)
+    """(until, active) of Foreseen under Fused."""
+    first, channel, level = plan.changes
+    moved, kept = np.zeros(plan.samples), np.exp(-plan.timespans / LINGER)
+    moved[:1] = 1.0
+    moved += np.bincount(np.repeat(np.arange(plan.samples), np.diff(first)), weights=_heard(plan, channel, level), minlength=plan.samples)
+    active = np.minimum((1.0 - kept) * _behind(moved, kept) / (SWIFT * quantum), 1.0)
+    samples = max(plan.samples, 1)
     return np.arange(plan.samples + 1) / samples, np.concatenate([[0.0], np.cumsum(active)]) / samples
 
 
-def _follow(before: tuple[float, float], now: tuple[float, float]) -> tuple[float, float]:
-    """How far the filter is behind after a sample in which inputs moved; what of it is kept in the next one goes along."""
-    return (before[0] + now[0]) * now[1], now[1]
+def _heard(plan: tolerances.Plan, channel: IntArray, level: FloatArray) -> FloatArray:
+    """(n,) by how much each change of a level, in order of time, moves what neurons hear, on average over all of them."""
+    wiring, order = ltc.wiring_of(plan.network), np.argsort(channel, kind="stable")
+    ordered, own = level[order], channel[order]
+    before = np.append(0.0, ordered)[: len(ordered)]
+    first = np.append(-1, own)[: len(own)] != own
+    before[first] = plan.start.inputs[own[first]]
+    moved = np.empty(len(level))
+    moved[order] = np.abs(ordered - before) * np.bincount(wiring.sensory_source, minlength=wiring.inputs)[own]
+    return moved / max(plan.network.units, 1)
+
+
+def _behind(moved: FloatArray, kept: FloatArray) -> FloatArray:
+    """(n,) how far a filter is behind just after each move; so much of that is kept until the next one."""
+    result, far = [], 0.0
+    for move, share in zip(moved.tolist(), kept.tolist()):
+        far += move
+        result.append(far)
+        far *= share
+    return np.array(result)
 
 
 # --- the exact solver -----------------------------------------------------------------------------------------------------------------
@@ -177,45 +196,39 @@ def _exact(plan: ContinuousPlan, tolerance: float, order: int) -> Foreseen:
     recurrent, moments, prices = wiring.synapse_count + 2 * wiring.gap_count, len(plan.record_s), EVENTS_EXACT[order]
     size, steps, unit = recurrent + wiring.sensory_synapse_count, exact_steps(plan, tolerance), plan.network.time_unit_s / length_s
     operation, shares = price_of(prices, size) + prices.event / (recurrent / units or 1.0), (plan.time_s - plan.start_s) / length_s
-    busy = 0.0
-    if order == 2:
-        quantum = tolerance * tolerances.FIRST_QUANTUM[2]
-        busy = RATE / unit * SECOND_ORDER[0] * float(np.sqrt(SECOND_ORDER[1] / quantum)) * recurrent
+    quantum = tolerance * tolerances.FIRST_QUANTUM[order]
+    busy = operation * recurrent * STEADY[order] / unit / (quantum if order == 1 else float(np.sqrt(quantum)))
     heard_by = np.bincount(wiring.sensory_source, minlength=wiring.inputs)
-    clock = _without_events(CLOCK_EXACT, size, moments, units, steps) + price_of(CLOCK_EXACT, size) * 2.0 * steps * size
+    clock = _without_events(CLOCK_EXACT, size, moments, units, steps)
+    clock += steps * (STEP_EXACT + price_of(CLOCK_EXACT, size) * 2.0 * size)
     return Foreseen(
-        clock, _without_events(prices, size, moments, units, steps), operation, busy * operation, *_busy_windows(shares, BUSY * unit), unit,
+        clock, _without_events(prices, size, moments, units, steps), operation, busy, *_busy_intervals(plan, shares, unit), unit,
         prices.companions, prices.lighter, np.append(0.0, np.cumsum(heard_by[plan.channel] * price_of(prices, size))), shares,
     )  # fmt: skip
 
 
+def _busy_intervals(plan: ContinuousPlan, shares: FloatArray, unit: float) -> tuple[FloatArray, FloatArray]:
+    """(until, active) of Foreseen under the exact solver: the time over which sqrt(d) is 1, that is its integral."""
+    moved = np.append(1.0, _heard(plan, plan.channel, plan.value))
+    until = np.concatenate([[0.0], shares, [1.0]])
+    decay = np.exp(-0.5 * np.diff(until) / (LINGER_EXACT * unit))  # of sqrt(d)
+    passed = 2.0 * LINGER_EXACT * unit * np.sqrt(_behind(moved, decay**2)) * (1.0 - decay)
+    return until, np.append(0.0, np.cumsum(passed))
+
+
 def exact_steps(plan: ContinuousPlan, tolerance: float) -> float:
-    """How many steps all runs of the exact clock will take together, by trying the first part of the run; infinite out of its reach."""
+    """How many steps all passes of the exact clock will take together, by its first intervals; infinite where it cannot run."""
     from event_sim import clocked_exact
 
     intervals = len(np.union1d(plan.record_s, plan.time_s)) - 1
-    if intervals < TRIAL_INTERVALS:
-        return UNTRIED_STEPS * max(intervals, (plan.end_s - plan.start_s) / plan.network.time_unit_s)
-    end_s = float(plan.record_s[max(len(plan.record_s) // TRIAL_INTERVALS, 1)])
+    end_s = float(plan.record_s[min(TRIED, len(plan.record_s) - 1)])
     recorded, changed = (int(np.searchsorted(times, end_s, side="right")) for times in (plan.record_s, plan.time_s))
-    trial = plan.shortened(end_s, recorded, changed)
-    values = ltc.effective(plan.network)
+    first = plan.shortened(end_s, recorded, changed)
+    tried = len(np.union1d(first.record_s, first.time_s)) - 1
     try:
-        run = clocked_exact.run_exact_clock(trial, tolerance, False)
-    except ValueError:
+        return clocked_exact.steps_to(first, tolerance) * intervals / max(tried, 1)
+    except ValueError:  # messages under way that it does not know of, neurons without inertia in a circle
         return float("inf")
-    tried = len(np.union1d(trial.record_s, trial.time_s)) - 1
-    steps = run.clocked_synaptic_operations / max(2 * (len(values.w) + len(values.gap_w)) + len(values.sensory_w), 1)
-    return PASSES * steps * intervals / max(tried, 1)
-
-
-def _busy_windows(shares: FloatArray, window: float) -> tuple[FloatArray, FloatArray]:
-    """(until, active) of Foreseen where neurons are busy for a window behind the start and every change, at these shares of the run."""
-    begin = np.append(0.0, shares)
-    end = np.append(shares, 1.0)
-    last = np.minimum(begin + window, end)
-    active = np.cumsum(last - begin)
-    return np.stack([begin, last], axis=1).ravel(), np.stack([np.append(0.0, active[:-1]), active], axis=1).ravel()
 
 
 # --- CfC ------------------------------------------------------------------------------------------------------------------------------
@@ -238,3 +251,12 @@ def _cfc(plan: SampledPlan) -> Foreseen:
         on_clock + moments * products * clock, fixed, events, RATE * moments * products * events, *_busy_windows(shares, BUSY * unit), unit,
         CFC_EVENTS.companions, CFC_EVENTS.lighter, np.arange(len(shares) + 1.0) * (hearing * events), shares,
     )  # fmt: skip
+
+
+def _busy_windows(shares: FloatArray, window: float) -> tuple[FloatArray, FloatArray]:
+    """(until, active) of Foreseen where neurons are busy for a window behind the start and every change, at these shares of the run."""
+    begin = np.append(0.0, shares)
+    end = np.append(shares, 1.0)
+    last = np.minimum(begin + window, end)
+    active = np.cumsum(last - begin)
+    return np.stack([begin, last], axis=1).ravel(), np.stack([np.append(0.0, active[:-1]), active], axis=1).ravel()

@@ -88,14 +88,6 @@ class SampledPlan:
         first = np.searchsorted(step, np.arange(self.samples + 1))
         return first.astype(np.int64), channel.astype(np.int64), self.levels[step, channel]
 
-    @property
-    def moves(self) -> FloatArray:
-        """(K,): by how much levels change at the beginning of each sample, all channels together."""
-        first, channel, level = self.changes
-        step = np.repeat(np.arange(self.samples), np.diff(first))
-        before = np.where(step > 0, self.levels[step - 1, channel], self.start.inputs[channel])
-        return np.bincount(step, weights=np.abs(level - before), minlength=self.samples)
-
     def level_range(self) -> tuple[FloatArray, FloatArray]:
         """The lowest and highest level of each channel during the run."""
         all_levels = np.concatenate([self.start.inputs[None], self.levels])

@@ -66,10 +66,23 @@ def test_auto_on_small_exact_and_closed_form_networks() -> None:
     assert (given.engine, given.engine_reason) == ("event", "")
 
 
-def test_a_quiet_exact_network_runs_by_events() -> None:
-    run = simulate(large("exact"), EventStream([0.0, 40.0], [0, 1], [0.8, -0.5], channels=4), until=400.0, tolerance=1e-2)
+def test_an_exact_network_runs_by_events_where_its_clock_takes_many_steps_for_little() -> None:
+    run = simulate(large("exact"), stream(60, 0.005), tolerance=1e-2)
     assert run.engine == "event"
     assert run.error_bound <= 1e-2
+    few = EventStream([0.0, 40.0], [0, 1], [0.8, -0.5], channels=4)
+    assert simulate(large("exact"), few, until=400.0, tolerance=1e-2).engine == "clocked"  # in 7 ms instead of 20
+
+
+def test_auto_takes_the_clock_where_events_need_it_to_tell_their_error() -> None:
+    quiet = EventStream.from_samples(np.zeros((4000, 2)), sample_s=1.0)
+    amplifying, dying = (
+        liquid_neuro.ltc(Wiring.random_fan_in(2, 40, 1, 12, seed=1), seed=1).with_parameters({"w": np.full(480, w)}) for w in (0.5, -8.0)
+    )
+    run = simulate(amplifying, quiet)
+    assert (run.engine, run.engine_reason) == ("clocked", "the clock would have to run beside events to tell their error")
+    run = simulate(dying, quiet)  # softplus of -8 is small: a bound can be derived
+    assert (run.engine, run.error_bound_kind) == ("event", "derived")
 
 
 def test_the_same_input_always_has_the_same_answer() -> None:
