@@ -20,7 +20,7 @@ from benchmarks.engines import WAYS, WAYS_ONLY, in_kernels, on_one_way
 from benchmarks.measuring import fastest, processor
 from benchmarks.stream_data import streams
 from event_sim import EventStream, Recording, foreseen, simulate
-from liquid_neuro import LiquidNetwork, Wiring, ltc
+from liquid_neuro import LiquidNetwork, Wiring, cfc, ltc
 
 RESULTS = Path(__file__).parent / "results"
 ERROR, CLOSE = 1e-3, 1.06
@@ -28,6 +28,7 @@ THRESHOLDS = (0.0, 0.1, 0.5)
 SIZES = {"19": (19, 0), "302 x 20": (302, 20), "2,000 x 32": (2000, 32)}
 SAMPLES = {"19": 10_000, "302 x 20": 3_000, "2,000 x 32": 2_000}  # of a stream at most: what begins a run costs a millisecond or more
 QUICK = 150
+OTHERS = ("occupancy", "ECG", "half-cheetah", "gyro")  # streams for other solvers and cells
 COLORS = {"19": "#4477aa", "302 x 20": "#228833", "2,000 x 32": "#cc3311"}
 
 
@@ -85,6 +86,40 @@ def measured(name: str, stream_name: str, x: np.ndarray, threshold: float, repea
     share = run.stored_synaptic_operations / run.clocked_synaptic_operations
     changing = float(np.mean(np.diff(stream.held(), axis=0, prepend=0.0) != 0.0))
     return Row(stream_name, name, threshold, changing, clock, event, share, careful, chosen, auto.engine)
+
+
+def other(name: str, stream_name: str, x: np.ndarray, threshold: float, repeats: int) -> str:
+    """A row of the table of other solvers and cells: what each engine takes to a tolerance of ERROR, and what `auto` does."""
+    network, samples = others(x.shape[1])[name]
+    stream, us = EventStream.from_samples(x[:samples], sample_s=1.0, threshold=threshold), 1e6 / len(x[:samples])
+    auto = simulate(network, stream)
+    clock, event, chosen = (fastest(partial(simulate, network, stream, engine=e), repeats) * us for e in ("clocked", "event", "auto"))
+    cells = f"{clock:.3g} | {event:.3g} | {chosen:.3g} | {auto.engine} | {min(clock, event) / chosen:.2f}"
+    return f"| {stream_name} | {name} | {threshold:g} | {cells} |"
+
+
+def others(inputs: int) -> dict[str, tuple[LiquidNetwork, int]]:
+    """Networks under other solvers and of the other cell, and how many samples they are given."""
+    fan_in = Wiring.random_fan_in(inputs, 302, 1, 20, sensory_fan_in=1)
+    return {
+        "exact, 19": (ltc(Wiring.auto_ncp(inputs, 19, 1), seed=1, solver="exact"), 300),
+        "exact, 302 x 20": (ltc(fan_in, seed=1, solver="exact"), 100),
+        "CfC, wired, 19": (cfc(Wiring.auto_ncp(inputs, 19, 1), seed=1), 3000),
+        "CfC, wired, 300": (cfc(Wiring.auto_ncp(inputs, 300, 2), seed=1), 600),
+        "CfC, 64, backbone 128": (cfc(64, inputs, seed=1), 1500),
+    }
+
+
+def other_table(found: dict[str, np.ndarray], repeats: int) -> list[str]:
+    """The table of other solvers and cells as Markdown."""
+    lines = ["| stream | network | threshold | clock, us | events, us | auto, us | auto took | better / auto |", "|---" * 8 + "|"]
+    given = {stream_name: x for stream_name, x in found.items() if stream_name.startswith(OTHERS)}
+    for stream_name, x in {**given, "one of 8 inputs every 30": sparse(3000, 30)}.items():
+        for threshold in THRESHOLDS[::2] if stream_name in given else THRESHOLDS[:1]:
+            for name in others(1):
+                lines.append(other(name, stream_name, x, threshold, repeats))
+                print(lines[-1], flush=True)
+    return lines
 
 
 def sparse(samples: int, every: int) -> np.ndarray:
@@ -202,7 +237,8 @@ def main() -> None:
         return
     repeats, rows, swept = (1 if options.quick else 3), [], []
     most = {name: QUICK if options.quick else samples for name, samples in SAMPLES.items()}
-    for stream_name, x in streams(options.data, max(most.values())).items():
+    found = streams(options.data, max(most.values()))
+    for stream_name, x in found.items():
         for name in SIZES:
             for threshold in THRESHOLDS:
                 rows.append(measured(name, stream_name, x[: most[name]], threshold, repeats))
@@ -216,7 +252,12 @@ def main() -> None:
         "Inputs are standardised and sent on delta with the threshold; networks have ncps' initial ranges; a sample is one model unit.\n"
     )
     text.append(
-        "\n".join(table(rows)) + "\n\n## Changes ever rarer\n\n" + "\n".join(table(swept)) + "\n\n## The crossover\n\n![](streams.svg)\n"
+        "\n".join(table(rows))
+        + "\n\n## Changes ever rarer\n\n"
+        + "\n".join(table(swept))
+        + f"\n\n## Other solvers and cells, to {ERROR:g}\n\n"
+        + "\n".join(other_table(found, repeats))
+        + "\n\n## The crossover\n\n![](streams.svg)\n"
     )
     text.append(
         "\n".join(f"- {name}: events overtake the clock below an activity of about {crossing(rows + swept, name)}" for name in SIZES) + "\n"
