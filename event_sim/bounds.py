@@ -16,7 +16,7 @@ Measured bound. The clock-driven run of the same plan is the run without quantum
 own bound, to a fraction of the tolerance, under the exact solver. The largest difference of the two at the recorded times (on a sample
 clock all times there are) plus the clock's own bound cannot be exceeded there, as far as the clock's own holds: that of the exact solver is
 an estimate (clocked_exact.py). Between recorded times nothing is claimed. Networks may amplify rounding too: of a CfC, and where the
-difference is large, that of the clock to an event-driven run with a quantum of NUDGE is added. Taken where the clock costs little beside
+difference is large or less than FINE, that of the clock to an event-driven run with a quantum of NUDGE is added. Taken where the clock costs little beside
 the run, or little at all (tolerances.py).
 
 Confirmed bound, where the clock costs too much. Further runs have COARSER and COARSER^2 times the quantum, and all states or messages are
@@ -76,6 +76,7 @@ ITERATIONS = 400
 COARSER = {1: 4.0, 2: 8.0}  # by order: coarse runs of second order save less
 KICKS = 8
 NUDGE = 1e-11  # far above what rounding does at once
+FINE = 1e-6  # an error beside which amplified rounding may count
 MANY = 64  # neurons
 ABOUT = 1.6  # times more or less
 SMALL_GAIN = 4.0

@@ -16,9 +16,8 @@ from liquid_neuro.cells import cfc, ltc
 from liquid_neuro.network import Fused
 
 Plan = SampledPlan | ContinuousPlan
-FIRST_QUANTUM = {1: 0.14, 2: 0.2}  # of the tolerance, by order: what most networks of many neurons with ncps' ranges need
+FIRST_QUANTUM = {1: 0.09, 2: 0.2}  # of the tolerance, by order: what most networks of many neurons with ncps' ranges need
 FEW = 0.4  # times that in networks of few neurons, whose companions are trusted less
-SURER = 0.85  # times that under Fused where the clock is the alternative: there a second run is dearer than a finer first one
 MEASURED_QUANTUM = 0.5  # of the tolerance, where the error will be measured
 RUNS = 3
 FINEST = 1 / 400  # of the tolerance
@@ -49,7 +48,7 @@ def to_tolerance(
     and the factor of its quanta.
     """
     clock = Clock(plan, EXACT_SHARE * tolerance, 0.0 if watch is not None else CHEAP)
-    quantum = first_quanta(plan, tolerance, order, clock.cheap) * (SURER if watch is not None and isinstance(plan, SampledPlan) else 1.0)
+    quantum = first_quanta(plan, tolerance, order, clock.cheap)
     run = _told(plan, event_run(plan, quantum, order, progress, watch), order, clock, tolerance)
     for _ in range(RUNS - 1):
         factor = MARGIN * tolerance / run.error_bound
@@ -228,8 +227,8 @@ def _measured(plan: Plan, run: Recording, order: int, clock: Clock, at_most: flo
     if right is None:
         return None
     bound = companions.apart(run, right.state) + right.error_bound * max(1.0, float(np.abs(right.state).max()))
-    amplifies = plan.network.cell == "cfc" or bound > bounds.TRUSTED * float(run.quantum.mean())
-    if isinstance(plan, SampledPlan) and amplifies:  # then rounding is amplified as well
+    may_amplify = plan.network.cell == "cfc" or bound > bounds.TRUSTED * float(run.quantum.mean()) or bound < bounds.FINE
+    if isinstance(plan, SampledPlan) and may_amplify:  # rounding as well
         nudged = companions.states_of(plan, np.full(plan.network.units, bounds.NUDGE), order, 0)
         if nudged is None:
             return None
