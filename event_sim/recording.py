@@ -116,9 +116,9 @@ class Recording:
     clocked_synaptic_operations: what a clock-driven run of the same stream evaluates.
     error_bound: of the outputs and the recorded states at the recorded times, against the network's own solver run without quantum;
     error_bound_kind says where it comes from (see event_sim/bounds.py): "derived" (proved for this network and these input levels, at all
-    times), "measured" (the largest difference to the clock-driven run plus that run's own bound), "confirmed" (by coarser runs that were
-    moved on their way: evidence, no proof), "box" (all states stay in a box, and nothing better is known: the network amplifies what is
-    left unsent), "estimate" (to first order, for runs with nothing beside them: no bound), "rounding" (the solver's own steps: only networks
+    times), "measured" (the largest difference to the clock-driven run plus its own bound), "confirmed" (by coarser runs that were moved on
+    their way: evidence, no proof), "box" (all states stay in a box, and nothing better is known: the network amplifies what is left
+    unsent), "estimate" (to first order, for runs with nothing beside them: no bound), "rounding" (the solver's own steps: only networks
     that amplify much make more than 1e-9 of rounding) or "none". error_estimate: what the largest error probably is.
     engine_reason: why `engine="auto"` chose the engine; "" where it was asked for.
     state_units: the units whose states `state` holds, column by column, where `record` chose some; else empty: all of them.
