@@ -33,9 +33,10 @@ def run_fused_events(plan: SampledPlan, quantum: FloatArray, progress: bool, wat
     keep = plan.kept
     states, done, latest = np.empty((plan.samples + 1, len(keep.columns))), 0, Latest(keep, machine)
     states[0] = plan.start.state[keep.columns]
-    look = looks(watch, lambda: float(machine.progress[0]["spent"]), plan.samples)
+    if watch is not None:
+        machine.look_every(watch.every, lambda ran, spent: watch.look((begin + ran) / plan.samples, spent))
     with interruptible() as stopped:
-        for begin, done in pieces(plan.samples, progress, "simulating", stopped, look):
+        for begin, done in pieces(plan.samples, progress, "simulating", stopped):
             here = slice(begin, done)
             boundaries_s, rows = plan.boundaries_s[begin : done + 1], states[begin : done + 1]
             machine.run(boundaries_s, plan.lengths_s[here], plan.timespans[here], plan.levels[here], rows, keep.columns)

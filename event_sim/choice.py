@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from event_sim import foreseen, tolerances
+from event_sim.interrupts import Watch
 from event_sim.recording import CurvedSegments, Recording
 
 CERTAIN = 1.25
@@ -39,7 +40,7 @@ def run_chosen(plan: tolerances.Plan, tolerance: float, order: int, progress: bo
         return _clocked(plan, tolerance, order, progress, reason)
     watch = _Watch(cost)
     try:
-        run = tolerances.to_tolerance(plan, tolerance, order, progress, watch.look, watch.worth_it)
+        run = tolerances.to_tolerance(plan, tolerance, order, progress, Watch(watch.look, watch.every), watch.worth_it)
     except _TooDear as given_up:
         reason = f"after {given_up.args[0]:.0%} of the run, events were foreseen to take longer than the clock, about {clock}"
         return _clocked(plan, tolerance, order, progress, reason)
@@ -77,6 +78,11 @@ class _Watch:
         self.cost = cost
         self.activity = 0.0
         self.begun: tuple[float, float] | None = None
+
+    @property
+    def every(self) -> float:
+        """After how many operations to look: they take a TRIAL of the clock's cost."""
+        return TRIAL * self.cost.clock / (1.0 + self.cost.lighter) / self.cost.operation
 
     def look(self, share: float, operations: float) -> None:
         """End a run that did so many operations where what is left of it is not worth while."""

@@ -7,17 +7,24 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from event_sim.plan import chunks
 
 if TYPE_CHECKING:
     from event_sim.recording import Recording
 
-Watch = Callable[[float, float], None]  # (share of the run done, synaptic operations so far); raises what ends the run without a result
 FIRST_PIECE = 64  # steps before the first look at the clock
 LOOKS = 32
 PIECE_S = 0.1  # a piece that takes longer is followed by a shorter one
+
+
+class Watch(NamedTuple):
+    """Who looks at a run on its way. look: called with the share of the run that is done and its synaptic operations so far; raises what
+    ends the run without a result. every: so many operations, where the engine can stop by their number."""
+
+    look: Callable[[float, float], None]
+    every: float
 
 
 class _Handler:
@@ -94,4 +101,4 @@ def looks(watch: Watch | None, operations: Callable[[], float], total: int) -> C
     """What `pieces` calls for a watch over a run of so many steps; operations: what it cost so far, in synaptic operations."""
     if watch is None:
         return None
-    return lambda done: watch(done / total, operations())
+    return lambda done: watch.look(done / total, operations())

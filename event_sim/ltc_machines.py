@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,8 @@ class FusedMachine:
         self.prices = prices_of(self.values)
         self.together: Together | None = None
         self.lanes: InLanes | None = None
+        self.progress["limit"] = np.inf
+        self.look: tuple[float, float, Callable[[int, float], None]] | None = None
         self.under_way = UnderWay(self.synapses, 0, self.progress)
         self.all, block = np.arange(network.units), kernel.BLOCK + int(np.diff(self.synapses.first).max(initial=0))
         units = np.empty(network.units, dtype=np.int64), np.empty(network.units, dtype=np.int64), np.zeros(network.units, dtype=np.uint8)
@@ -67,6 +70,17 @@ class FusedMachine:
         self.under_way.restore(arrays, 0.0)
         if not (self.neurons["quantum"] == quantum).all():
             self.neurons["quantum"], self.progress["step"] = quantum, 0.0  # another step: all neurons are looked at
+
+    def look_every(self, operations: float, look: Callable[[int, float], None]) -> None:
+        """Call look(samples that the present call of `run` ran, operations spent from now on) whenever so many more were spent."""
+        spent = float(self.progress[0]["spent"])
+        self.look, self.progress["limit"] = (spent, operations, look), spent + operations
+
+    def _look_if_due(self, ran: int) -> None:
+        spent, look = float(self.progress[0]["spent"]), self.look
+        if look is not None and spent >= self.progress[0]["limit"]:
+            look[2](ran, spent - look[0])
+            self.progress["limit"] = spent + look[1]
 
     def clear(self) -> None:
         """Forget the events so far."""
@@ -113,6 +127,7 @@ class FusedMachine:
         most = self.unfolds * len(self.state) + 1
         senders = len(np.unique(self.synapses.lines["source"]))
         while begin < end:
+            self._look_if_due(begin)
             room = self.log.reserve(int(self.progress[0]["events"]), most)
             if self.progress[0]["way"] != LOOP:
                 begin = self._other_way(begin, end, samples, changes, kept, states, room)
@@ -131,7 +146,7 @@ class FusedMachine:
         given, run = (samples, changes, kept, self.progress, states, room, self.counts), self.progress[0]
         if run["way"] == ways.TOGETHER:
             if self.together is None:
-                self.together = Together(self.values, self.prices, self.synapses, self.scratch[-2:])
+                self.together = Together(self.values, self.prices, self.synapses)
             return self.together.run(begin, end, self.unfolds, self.neurons, *given)
         self.lanes = InLanes(self.values, self.prices) if self.lanes is None else self.lanes
         before = changes[: samples[begin]["first_change"]]
@@ -162,7 +177,7 @@ class FusedMachine:
         """What goes on from the end of the last sample, copied."""
         clock = float(self.progress[0]["clock"])
         arrays = {"neurons": self.neurons.copy(), "progress": self.progress.copy(), "head": self.head.copy(), "levels": self.levels.copy()}
-        arrays["progress"]["events"] = 0
+        arrays["progress"]["events"], arrays["progress"]["limit"] = 0, np.inf
         return Carried(self.kind, clock, {**arrays, **self.under_way.carried()}, self.under_way.past(clock))
 
 

@@ -23,6 +23,7 @@ NEVER, AT_ONCE = np.inf, -1.0
 PRICES: dict[str, dict[str, float]] = {
     "loop": {"to_together": NEVER},
     "together": {"to_together": AT_ONCE, "to_loop": NEVER, "to_lanes": NEVER},
+    "together, not in rows": {"to_together": AT_ONCE, "to_loop": NEVER, "to_lanes": NEVER},
     "lanes": {"to_together": AT_ONCE, "to_loop": NEVER, "to_lanes": AT_ONCE, "from_lanes": NEVER},
     "changing": {"to_together": 0.0, "to_loop": 0.0, "to_lanes": 0.0, "from_lanes": 0.0, "everything": 90.0, "sensory": 0.0},
 }
@@ -49,6 +50,7 @@ def go(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
     def choose(way: str) -> None:
         monkeypatch.setattr(ltc_machines, "prices_of", lambda values: ltc_ways.prices_of(values)._replace(**PRICES[way]))
+        monkeypatch.setattr(ltc_ways, "MOST_SYNAPSES", 0 if way == "together, not in rows" else 4_000_000)
 
     return choose
 
@@ -106,11 +108,13 @@ def test_all_ways_tell_the_same_events(name: str, go: Callable[[str], None]) -> 
         go(way)
         runs[way] = simulate(network, stream_for(network), quantum=2e-3, tolerance=None)
     assert len(runs["loop"].events) > 40
-    for way in ("together", "lanes", "changing"):
+    for way in set(PRICES) - {"loop"}:
         alike(runs[way], runs["loop"])
+    assert runs["together"].events.tobytes() == runs["together, not in rows"].events.tobytes()
+    assert runs["together"].state.tobytes() == runs["together, not in rows"].state.tobytes()
 
 
-@pytest.mark.parametrize("way", ["together", "lanes", "changing"])
+@pytest.mark.parametrize("way", [way for way in PRICES if way != "loop"])
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_cut_anywhere_every_way_gives_the_bytes_of_the_whole_run(name: str, way: str, go: Callable[[str], None]) -> None:
     go(way)

@@ -7,7 +7,7 @@ or four). Products and sums are contracted to fused multiply-adds where the proc
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numba
@@ -16,6 +16,8 @@ from numba import types
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import lower_builtin, models, register_model
 
+from event_sim.kernels import exponential
+from event_sim.kernels.exponential import MAGIC
 from event_sim.kernels.jit import FLAGS
 
 if TYPE_CHECKING:  # an intrinsic is called without its typing context
@@ -26,7 +28,7 @@ else:
 
 LANES = 8
 LIMIT = 240.0  # powers of two are clamped to 2^-240..2^240, so that the product of two is still a float64
-MAGIC = 6755399441055744.0  # 1.5 * 2^52: adding it rounds to an integer, left in the lowest bits
+RECIPROCAL = 0x7FDE6238DA3C2118  # minus the bits of x: those of about 1 / x, to 5.1 % over all magnitudes
 _FLOATS = ir.VectorType(ir.DoubleType(), LANES)
 _INTEGERS = ir.VectorType(ir.IntType(64), LANES)
 
@@ -74,6 +76,17 @@ def _spread(builder: Any, number: Any) -> Any:
     vector = builder.insert_element(ir.Constant(_FLOATS, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
     return builder.shuffle_vector(vector, ir.Constant(_FLOATS, ir.Undefined), zeros)
+
+
+def _clamped(builder: Any, numbers: Any, limit: float) -> Any:
+    low, high = (_spread(builder, ir.Constant(ir.DoubleType(), end)) for end in (-limit, limit))
+    above = builder.select(builder.fcmp_ordered(">", numbers, low), numbers, low)
+    return builder.select(builder.fcmp_ordered("<", above, high), above, high)
+
+
+def _shuffled(builder: Any, two: Any, places: Iterable[int]) -> Any:
+    chosen = list(places)
+    return builder.shuffle_vector(*two, ir.Constant(ir.VectorType(ir.IntType(32), len(chosen)), chosen))
 
 
 @intrinsic
@@ -133,9 +146,7 @@ def clamp(context: Any, numbers: Any) -> Any:
     """Each number, or the nearest in -LIMIT..LIMIT."""
 
     def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
-        low, high = (_spread(builder, ir.Constant(ir.DoubleType(), end)) for end in (-LIMIT, LIMIT))
-        above = builder.select(builder.fcmp_ordered(">", arguments[0], low), arguments[0], low)
-        return builder.select(builder.fcmp_ordered("<", above, high), above, high)
+        return _clamped(builder, arguments[0], LIMIT)
 
     return lanes(lanes), generate
 
@@ -157,10 +168,10 @@ def apart(context: Any, numbers: Any, others: Any, least: Any) -> Any:
     """1.0 where numbers differ from the others, and by at least so much; 0.0 elsewhere."""
 
     def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
-        difference = builder.fsub(arguments[0], arguments[1])
-        up = builder.fcmp_ordered(">=", difference, arguments[2])
-        down = builder.fcmp_ordered(">=", builder.fneg(difference), arguments[2])
-        moved = builder.and_(builder.fcmp_ordered("!=", arguments[0], arguments[1]), builder.or_(up, down))
+        difference = builder.bitcast(builder.fsub(arguments[0], arguments[1]), _INTEGERS)
+        size = builder.bitcast(builder.and_(difference, ir.Constant(_INTEGERS, [(1 << 63) - 1] * LANES)), _FLOATS)  # without its sign
+        far = builder.fcmp_ordered(">=", size, arguments[2])
+        moved = builder.and_(builder.fcmp_ordered("!=", arguments[0], arguments[1]), far)
         return builder.uitofp(moved, _FLOATS)
 
     return lanes(lanes, lanes, lanes), generate
@@ -175,6 +186,115 @@ def bits(context: Any, numbers: Any) -> Any:
         return builder.zext(builder.bitcast(positive, ir.IntType(LANES)), ir.IntType(64))
 
     return types.int64(lanes), generate
+
+
+@intrinsic
+def lowest(context: Any, mask: Any) -> Any:
+    """The number of the lowest bit that is set in an integer that is not 0."""
+
+    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def evens(context: Any, first: Any, second: Any) -> Any:
+    """Of sixteen numbers, every other one from the first on."""
+
+    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        return _shuffled(builder, arguments, range(0, 2 * LANES, 2))
+
+    return lanes(lanes, lanes), generate
+
+
+@intrinsic
+def odds(context: Any, first: Any, second: Any) -> Any:
+    """Of sixteen numbers, every other one from the second on."""
+
+    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        return _shuffled(builder, arguments, range(1, 2 * LANES, 2))
+
+    return lanes(lanes, lanes), generate
+
+
+@intrinsic
+def add_pairs(context: Any, pairs: Any, targets: Any, index: Any, first: Any, second: Any) -> Any:
+    """Add (first, second) of each lane in turn to pairs[2 t], pairs[2 t + 1], where t = targets[index + lane] (int64)."""
+
+    def generate(context: Any, builder: Any, own: Any, arguments: Any) -> Any:
+        pair, width = ir.VectorType(ir.DoubleType(), 2), ir.IntType(32)
+        start = builder.bitcast(_address(context, builder, own.args[0], arguments[0], arguments[2].type(0)), pair.as_pointer())
+        where = _address(context, builder, own.args[1], arguments[1], arguments[2])
+        for lane in range(LANES):
+            place = builder.gep(start, [builder.load(builder.gep(where, [ir.Constant(width, lane)]))])
+            change = _shuffled(builder, arguments[3:], (lane, LANES + lane))
+            builder.store(builder.fadd(builder.load(place, align=8), change), place, align=8)
+        return context.get_dummy_value()
+
+    return types.void(pairs, targets, types.intp, lanes, lanes), generate
+
+
+@intrinsic
+def product(context: Any, numbers: Any, others: Any) -> Any:
+    """numbers * others, rounded: never part of a fused multiply-add."""
+
+    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        return builder.fmul(*arguments)
+
+    return lanes(lanes, lanes), generate
+
+
+@intrinsic
+def one_and_exp(context: Any, numbers: Any) -> Any:
+    """1 + e^x, where x stands for the nearest number of -LIMIT..LIMIT: kernels.exponential to the last bit."""
+
+    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        def all_of(number: float) -> Any:
+            return ir.Constant(_FLOATS, [number] * LANES)
+
+        def sum_of(product: Any, number: Any) -> Any:
+            return builder.fadd(builder.fmul(*product, flags=("contract",)), number, flags=("contract",))
+
+        x = _clamped(builder, arguments[0], exponential.LIMIT)
+        shifted = sum_of((x, all_of(exponential.PER_LN2)), all_of(MAGIC))
+        n = builder.fsub(shifted, all_of(MAGIC))
+        r = sum_of((n, all_of(-exponential.LN2)), x)
+        r = sum_of((n, all_of(-exponential.LN2_REST)), r)
+        square, terms = builder.fmul(r, r), [all_of(coefficient) for coefficient in exponential.TAYLOR]
+        even, odd = terms[-2], terms[-1]
+        for index in range(len(terms) - 4, -1, -2):
+            even, odd = sum_of((even, square), terms[index]), sum_of((odd, square), terms[index + 1])
+        raised = builder.add(builder.bitcast(shifted, _INTEGERS), ir.Constant(_INTEGERS, [1023] * LANES))
+        power = builder.bitcast(builder.shl(raised, ir.Constant(_INTEGERS, [52] * LANES)), _FLOATS)
+        result = builder.fmul(sum_of((odd, r), even), power)
+        return builder.fadd(all_of(1.0), result)
+
+    return lanes(lanes), generate
+
+
+@intrinsic
+def near_reciprocal(context: Any, numbers: Any) -> Any:
+    """1 / x to 5.1 % for positive normal numbers with a normal reciprocal."""
+
+    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        known = builder.bitcast(arguments[0], _INTEGERS)
+        return builder.bitcast(builder.sub(ir.Constant(_INTEGERS, [RECIPROCAL] * LANES), known), _FLOATS)
+
+    return lanes(lanes), generate
+
+
+@inlined
+def reciprocal(x: Any) -> Any:
+    """1 / x for positive normal numbers with a normal reciprocal, to a relative error of 6e-16, in four fifths of the time of a division.
+
+    Three steps of Newton's, the first of third order, take the error from 5.1e-2 to 1.3e-4, 1.8e-8 and 3e-16.
+    """
+    one, y = broadcast(1.0), near_reciprocal(x)  # type: ignore[call-arg]
+    error = one - x * y
+    y = y + y * (error + error * error)
+    y = y + y * (one - x * y)
+    return y + y * (one - x * y)
 
 
 @intrinsic

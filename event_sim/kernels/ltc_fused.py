@@ -42,9 +42,12 @@ SAMPLE = np.dtype([("step", np.float64), ("start_s", np.float64), ("step_s", np.
 CHANGE = np.dtype([("channel", np.int64), ("level", np.float64)])
 EVENT = np.dtype([("time_s", np.float64), ("unit", np.int64), ("value", np.float64)])
 # What a run carries from call to call: grid time, events written, last change, free messages, the way (ways.py); step of the last sample,
-# time of the next; in synaptic operations, what was spent and what the ways before and behind this one would have saved lately.
+# time of the next; in synaptic operations, what was spent and what the ways before and behind this one would have saved lately; kernels
+# return once more than the limit was spent.
 _CARRIED = ("now", "events", "mark", "free", "room", "way")
-PROGRESS = np.dtype([(name, np.int64) for name in _CARRIED] + [(name, np.float64) for name in ("step", "clock", "spent", "less", "more")])
+PROGRESS = np.dtype(
+    [(name, np.int64) for name in _CARRIED] + [(name, np.float64) for name in ("step", "clock", "spent", "less", "more", "limit")]
+)
 SLACK = 1e-6  # decimal multiples of a sub-step are not binary ones
 
 
@@ -258,8 +261,8 @@ def run_fused(begin: int, end: int, unfolds: int, restart: bool, senders: int, p
               synapses: Any, first_gap: Any, gaps: Any, first_line: Any, lines: Any, messages: Any, newest: Any, heap: Any, place: Any,
               samples: Any, changes: Any, head: Any, kept: Any, progress: Any, states: Any, events: Any, counts: Any, touched: Any,
               firing: Any, flags: Any, places: Any, gates: Any) -> int:  # fmt: skip
-    """Run samples begin..end-1; returns the first sample that was not run: there was no room left for its events or messages, or from there
-    on another way is cheaper.
+    """Run samples begin..end-1; returns the first sample that was not run: there was no room left for its events or messages, from there on
+    another way is cheaper, or the limit was spent.
 
     restart: look at every neuron at the beginning. senders: how many sources have lines. samples: one more than there are, for the end of
     the changes. heap: of the lines. head: (RING,) calendar. progress: one record. states: (K + 1, kept), row k + 1 is written by sample k,
@@ -325,7 +328,7 @@ def run_fused(begin: int, end: int, unfolds: int, restart: bool, senders: int, p
         sub_steps, sent = unfolds if step > 0.0 else 1, written - before
         here, more = loop_price(prices, sent, heard, met), together_price(prices, sub_steps, sent, heard)
         choose(run, here, np.inf, more, np.inf, prices.to_together)
-        if run.way != LOOP:
+        if run.way != LOOP or run.spent >= run.limit:
             end = number + 1
             break
     run.now, run.events, run.mark = now, written, mark

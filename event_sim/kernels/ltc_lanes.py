@@ -97,7 +97,7 @@ def run_lanes(begin: int, end: int, unfolds: int, neurons: Any, slots: Any, slot
     m, unit, run = membranes, membranes.unit, progress[0]
     now, written, units, number = run.now, run.events, len(neurons), begin
     take_up(slots, unit, neurons, now)
-    while number < end and run.way == ALL:
+    while number < end and run.way == ALL and run.spent < run.limit:
         sample = samples[number]
         if written + unfolds * units >= len(events):
             break

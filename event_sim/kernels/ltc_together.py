@@ -12,19 +12,37 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from event_sim.kernels.jit import bare, compiled
-from event_sim.kernels.lanes import LANES, apart, bits, broadcast, divide_positive, load, store
-from event_sim.kernels.ltc_fused import BLOCK, advance, collect, tell
-from event_sim.kernels.prefetch import AHEAD, NEAR, prefetch
-from event_sim.kernels.synapses import opened
+from event_sim.kernels.exponential import fast_exp
+from event_sim.kernels.jit import compiled, inlined
+from event_sim.kernels.lanes import (
+    LANES,
+    apart,
+    bits,
+    broadcast,
+    divide_positive,
+    evens,
+    load,
+    lowest,
+    odds,
+    reciprocal,
+    store,
+    where_positive,
+)
+from event_sim.kernels.ltc_fused import advance, tell
+from event_sim.kernels.prefetch import AHEAD, prefetch
+from event_sim.kernels.rows import MANY, NEARBY, ask_for_row, hear_noted, note_row, put_rows, take_rows
+from event_sim.kernels.synapses import argument
 from event_sim.kernels.ways import ANEW, TOGETHER, choose, lanes_price, loop_price, together_price
 
 Floats = npt.NDArray[np.float64]
 
 
 class Neurons(NamedTuple):
-    """The fields of the event loop's neurons, each in an array of its own, filled up to whole lanes; what a sub-step adds to their sums;
-    where they come to rest, and what is left of the way there after a sample; firing: (units,) who sends next."""
+    """The fields of the event loop's neurons, each in an array of its own, filled up to whole lanes.
+
+    pending: what the sums have changed by in this sample, a pair for each neuron and for eight behind them; inertia: capacity / length of
+    a sub-step; where neurons come to rest, and what is left of the way there after a sample; firing: (units,) who sends next.
+    """
 
     value: Floats
     sent: Floats
@@ -34,14 +52,14 @@ class Neurons(NamedTuple):
     conductance_carry: Floats
     driven: Floats
     driven_carry: Floats
-    conductance_change: Floats
-    driven_change: Floats
+    inertia: Floats
     target: Floats
     decay: Floats
+    pending: Floats
     firing: npt.NDArray[np.int64]
 
 
-@bare
+@inlined
 def take_up(n: Any, neurons: Any, now: int) -> None:
     """Read the event loop's neurons at grid time now."""
     for unit in range(len(neurons)):
@@ -50,9 +68,10 @@ def take_up(n: Any, neurons: Any, now: int) -> None:
         n.value[unit], n.sent[unit], n.quantum[unit], n.capacity[unit] = neuron.value, neuron.sent, neuron.quantum, neuron.capacity
         n.conductance[unit], n.conductance_carry[unit] = neuron.conductance, neuron.conductance_carry
         n.driven[unit], n.driven_carry[unit] = neuron.driven, neuron.driven_carry
+    fold_all(n)  # nothing: afterwards the sums are the nearest numbers, as at the end of every sample
 
 
-@bare
+@inlined
 def put_back(n: Any, neurons: Any, now: int) -> None:
     """Write the event loop's neurons at grid time now."""
     for unit in range(len(neurons)):
@@ -62,83 +81,102 @@ def put_back(n: Any, neurons: Any, now: int) -> None:
         neuron.driven, neuron.driven_carry = n.driven[unit], n.driven_carry[unit]
 
 
-@bare
-def deliver(n: Any, synapses: Any, places: Any, gates: Any, reached: int) -> int:
-    """Bring the new conductances of all noted synapses into the changes of their targets; returns how many are noted now: none."""
-    opened(gates, reached)
-    far = len(n.value) > NEAR
-    for index in range(reached):
-        if far and index + AHEAD < reached:
-            target = synapses[places[index + AHEAD]].target
-            prefetch(n.conductance_change, target, 0)  # type: ignore[call-arg]
-            prefetch(n.driven_change, target, 0)  # type: ignore[call-arg]
-        synapse = synapses[places[index]]
-        new = synapse.weight * gates[index]
+@inlined
+def hear_each(n: Any, synapses: Any, first: int, last: int, level: float) -> None:
+    """Synapses first .. last - 1 hear this level, one by one: as rows.note_row and hear_noted, of networks too large to stand in rows."""
+    for index in range(first, last):
+        if index + AHEAD < len(synapses):
+            prefetch(n.pending, 2 * synapses[index + AHEAD].target, 0)  # type: ignore[call-arg]
+        synapse = synapses[index]
+        new = synapse.weight * (1.0 / (1.0 + fast_exp(argument(synapse, level))))
         change = new - synapse.now
-        n.conductance_change[synapse.target] += change
-        n.driven_change[synapse.target] += change * synapse.erev
+        n.pending[2 * synapse.target] += change
+        n.pending[2 * synapse.target + 1] += change * synapse.erev
         synapse.now = new
-    return 0
 
 
-@bare
-def add_changes(n: Any) -> None:
-    """Bring the changes of a sub-step into the sums; the carries keep what rounding loses (Knuth, as kernels.synapses.add)."""
-    zero = broadcast(0.0)
+@inlined
+def added(total: Any, carry: Any, change: Any) -> Any:
+    """(total, carry) with a change, without loss (Knuth, as kernels.synapses.add); the total is the number nearest to both."""
+    after = total + change
+    part = after - total
+    carry = carry + ((total - (after - part)) + (change - part))
+    nearest = after + carry
+    part = nearest - after
+    return nearest, (after - (nearest - part)) + (carry - part)
+
+
+@inlined
+def fold(n: Any, at: int, first: Any, second: Any) -> None:
+    """Bring the pending changes of eight neurons into their sums; the carries keep what rounding loses: millions do not drift."""
+    conductance, carry = added(load(n.conductance, at), load(n.conductance_carry, at), evens(first, second))
+    driven, driven_carry = added(load(n.driven, at), load(n.driven_carry, at), odds(first, second))
+    store(n.conductance, at, conductance)
+    store(n.conductance_carry, at, carry)
+    store(n.driven, at, driven)
+    store(n.driven_carry, at, driven_carry)
+    store(n.pending, 2 * at, broadcast(0.0))
+    store(n.pending, 2 * at + LANES, broadcast(0.0))
+
+
+@inlined
+def fold_all(n: Any) -> None:
+    """Bring the pending changes of all neurons into their sums."""
     for at in range(0, len(n.value), LANES):
-        change, driven_change = load(n.conductance_change, at), load(n.driven_change, at)
-        before, driven_before = load(n.conductance, at), load(n.driven, at)
-        after, driven_after = before + change, driven_before + driven_change
-        part, driven_part = after - before, driven_after - driven_before
-        store(n.conductance_carry, at, load(n.conductance_carry, at) + ((before - (after - part)) + (change - part)))
-        lost = (driven_before - (driven_after - driven_part)) + (driven_change - driven_part)
-        store(n.driven_carry, at, load(n.driven_carry, at) + lost)
-        store(n.conductance, at, after)
-        store(n.driven, at, driven_after)
-        store(n.conductance_change, at, zero)
-        store(n.driven_change, at, zero)
+        fold(n, at, load(n.pending, 2 * at), load(n.pending, 2 * at + LANES))
 
 
-@bare
+@inlined
 def list_moved(n: Any, at: int, value: Any, fired: int) -> int:
     """Note which of eight neurons have moved by their quantum; returns how many are noted."""
     moved = bits(apart(value, load(n.sent, at), load(n.quantum, at)))
-    if moved != 0:
-        for lane in range(LANES):
-            if (moved >> lane) & 1:
-                n.firing[fired] = at + lane
-                fired += 1
+    while moved != 0:
+        n.firing[fired] = at + lowest(moved)  # type: ignore[call-arg]
+        fired += 1
+        moved &= moved - 1
     return fired
 
 
-@bare
-def step_all(n: Any, length: float) -> int:
-    """One sub-step of all neurons; returns how many have moved by their quantum then."""
-    step, fired = broadcast(length), 0
+@inlined
+def set_inertia(n: Any, length: float) -> None:
+    """For sub-steps of this length."""
+    step = broadcast(length)
     for at in range(0, len(n.value), LANES):
-        conductance = load(n.conductance, at) + load(n.conductance_carry, at)
-        driven = load(n.driven, at) + load(n.driven_carry, at)
-        inertia, before = load(n.capacity, at), load(n.value, at)
-        value = divide_positive(inertia * before + step * driven, inertia + step * conductance, before)
+        store(n.inertia, at, load(n.capacity, at) / step)
+
+
+@inlined
+def step_all(n: Any, folding: bool) -> int:
+    """One sub-step of all neurons, then, if so, fold_all; returns how many have moved by their quantum.
+
+    (C v + c) / (C + g) is v + (c - g v) / (C + g): then errors of the reciprocal do not move where neurons come to rest.
+    """
+    fired = 0
+    for at in range(0, len(n.value), LANES):
+        first, second = load(n.pending, 2 * at), load(n.pending, 2 * at + LANES)
+        conductance, driven = load(n.conductance, at) + evens(first, second), load(n.driven, at) + odds(first, second)
+        before, total = load(n.value, at), load(n.inertia, at) + conductance
+        value = where_positive(total, before + (driven - conductance * before) * reciprocal(total), before)
         store(n.value, at, value)
+        if folding:
+            fold(n, at, first, second)
         fired = list_moved(n, at, value, fired)
     return fired
 
 
-@bare
-def rests(n: Any, length: float, unfolds: int) -> bool:
+@inlined
+def rests(n: Any, unfolds: int) -> bool:
     """Whether nobody will send while nobody hears anything: where all neurons come to rest within their quantum of what they last sent.
 
-    Sets targets, and decays over a sample of sub-steps of this length.
+    Sets targets, and decays over a sample of sub-steps.
     """
-    step, one = broadcast(length), broadcast(1.0)
+    one = broadcast(1.0)
     for at in range(0, len(n.value), LANES):
-        conductance = load(n.conductance, at) + load(n.conductance_carry, at)
-        driven, inertia = load(n.driven, at) + load(n.driven_carry, at), load(n.capacity, at)
-        target = divide_positive(driven, conductance, load(n.value, at))
+        conductance, inertia = load(n.conductance, at), load(n.inertia, at)
+        target = divide_positive(load(n.driven, at), conductance, load(n.value, at))
         if bits(apart(target, load(n.sent, at), load(n.quantum, at))) != 0:
             return False
-        base, decay, exponent = divide_positive(inertia, inertia + step * conductance, one), one, unfolds
+        base, decay, exponent = divide_positive(inertia, inertia + conductance, one), one, unfolds
         while exponent > 0:
             if exponent & 1:
                 decay = decay * base
@@ -149,7 +187,7 @@ def rests(n: Any, length: float, unfolds: int) -> bool:
     return True
 
 
-@bare
+@inlined
 def relax_all(n: Any) -> None:
     """Move all neurons through a sample on their way to rest."""
     for at in range(0, len(n.value), LANES):
@@ -157,66 +195,102 @@ def relax_all(n: Any) -> None:
         store(n.value, at, target + (load(n.value, at) - target) * load(n.decay, at))
 
 
-@partial(compiled, bare=True)
-def run_together(begin: int, end: int, unfolds: int, prices: Any, neurons: Any, n: Any, first: Any, at_once: Any, synapses: Any,
-                first_gap: Any, gaps: Any, samples: Any, changes: Any, kept: Any, progress: Any, states: Any, events: Any, counts: Any,
-                places: Any, gates: Any) -> int:  # fmt: skip
-    """Run samples begin..end-1, or up to where another way is cheaper; returns the first that was not run.
+@inlined
+def are_all(kept: Any, units: int) -> bool:
+    """Whether these are all units in their order."""
+    same = len(kept) == units
+    for column in range(len(kept)):
+        same = same and kept[column] == column
+    return same
 
-    Arguments as those of kernels.ltc_fused.run_fused; events: where there is no room for those of a sample, this returns too.
+
+@inlined
+def write_values(n: Any, kept: Any, all_kept: bool, states: Any, row: int) -> None:
+    """Write the values of the neurons `kept`."""
+    if all_kept:
+        for unit in range(len(kept)):
+            states[row, unit] = n.value[unit]
+    else:
+        for column in range(len(kept)):
+            states[row, column] = n.value[kept[column]]
+
+
+@inlined
+def say(n: Any, rows: Any, first: int, last: int, synapses: Any, source: int, level: float, noted: int) -> int:
+    """A source's synapses first .. last - 1 hear a level, or are noted to do so; returns how many blocks of rows are noted now."""
+    if len(rows.numbers) == 0:
+        hear_each(n, synapses, first, last, level)
+        return 0
+    noted = note_row(rows, source, level, noted)
+    return int(hear_noted(rows, noted, n.pending)) if noted * LANES >= MANY else noted
+
+
+@partial(compiled, bare=True)
+def run_together(begin: int, end: int, unfolds: int, fresh: bool, prices: Any, neurons: Any, n: Any, rows: Any, first: Any, at_once: Any,
+                synapses: Any, first_gap: Any, gaps: Any, samples: Any, changes: Any, kept: Any, progress: Any, states: Any, events: Any,
+                counts: Any) -> int:  # fmt: skip
+    """Run samples begin..end-1, or up to where another way is cheaper or the limit is spent; returns the first that was not run.
+
+    Arguments as those of kernels.ltc_fused.run_fused; events: where there is no room for those of a sample, this returns too. rows: of the
+    synapses, or empty; fresh: whether they say what each contributes now (synapses do so where rows are empty, and when the way changes).
     """
     run, units, fired = progress[0], len(neurons), 0
     now, written, number = run.now, run.events, begin
-    resting = -1.0  # the length of the sub-steps for which all neurons are known to rest
+    length, resting = -1.0, False  # of the sub-steps for which inertia holds; whether all neurons are known to rest with it
+    all_kept, in_rows, far = are_all(kept, units), len(rows.numbers) > 0, len(rows.numbers) > NEARBY
     take_up(n, neurons, now)
+    if in_rows and not fresh:
+        take_rows(rows, first, at_once, synapses, len(n.value))
     for at in range(0, len(n.value), LANES):
         fired = list_moved(n, at, load(n.value, at), fired)
-    while number < end and run.way == TOGETHER:
+    while number < end and run.way == TOGETHER and run.spent < run.limit:
         sample = samples[number]
         if written + unfolds * units > len(events):
             break
-        step, before, reached, heard, met, earlier = sample.step, written, 0, 0, 0, 0
+        step, before, noted, heard, met, earlier = sample.step, written, 0, 0, 0, 0
+        if step > 0.0 and step != length:
+            length, resting = step, False
+            set_inertia(n, step)
         for index in range(sample.first_change, samples[number + 1].first_change):
             source = units + changes[index].channel
             heard += at_once[source] - first[source]
-            reached = collect(first[source], at_once[source], synapses, changes[index].level, places, gates, reached)
-            if reached >= BLOCK:
-                reached = deliver(n, synapses, places, gates, reached)
+            noted = say(n, rows, first[source], at_once[source], synapses, source, changes[index].level, noted)
         sub_steps = unfolds if step > 0.0 else 1
-        if heard + fired == 0 and step > 0.0 and (step == resting or rests(n, step, unfolds)):
-            resting, sub_steps = step, 0
+        if heard + fired > 0:
+            resting = False
+        elif step > 0.0 and (resting or rests(n, unfolds)):
+            resting, sub_steps = True, 0
             relax_all(n)
             now += unfolds
-        elif heard + fired > 0:
-            resting = -1.0
         for sub_step in range(sub_steps):
             for index in range(fired):
                 unit = n.firing[index]
+                if far and index + 1 < fired:
+                    ask_for_row(rows, n.firing[index + 1])
                 value, jump = n.value[unit], n.value[unit] - n.sent[unit]
                 n.sent[unit] = value
                 written = tell(events, counts, written, sample.start_s + sub_step * sample.step_s, unit, value)
                 heard += at_once[unit] - first[unit] + first_gap[unit + 1] - first_gap[unit]
-                reached = collect(first[unit], at_once[unit], synapses, value, places, gates, reached)
+                noted = say(n, rows, first[unit], at_once[unit], synapses, unit, value, noted)
                 for gap in range(first_gap[unit], first_gap[unit + 1]):
-                    n.driven_change[gaps[gap].target] += gaps[gap].weight * jump
-                if reached >= BLOCK:
-                    reached = deliver(n, synapses, places, gates, reached)
-            reached, fired = deliver(n, synapses, places, gates, reached), 0
+                    n.pending[2 * gaps[gap].target + 1] += gaps[gap].weight * jump
+            noted, fired = hear_noted(rows, noted, n.pending), 0
             met += min(heard - earlier, units)
-            if heard > earlier:
-                add_changes(n)
-                earlier = heard
+            earlier = heard
             if step > 0.0:
-                fired = step_all(n, step)
+                fired = step_all(n, heard > 0 and sub_step + 1 == sub_steps)
                 now += 1
+        if heard > 0 and step == 0.0:
+            fold_all(n)
         run.clock += unfolds * step
-        for column in range(len(kept)):
-            states[number + 1, column] = n.value[kept[column]]
+        write_values(n, kept, all_kept, states, number + 1)
         sent = written - before
         everything = lanes_price(prices, max(sub_steps, 1), samples[number + 1].first_change > sample.first_change)
         here, less = together_price(prices, max(sub_steps, 1), sent, heard), loop_price(prices, sent, heard, met)
         choose(run, here, less, everything, prices.to_loop, prices.to_lanes)
         number += 1
     put_back(n, neurons, now)
+    if in_rows and run.way != TOGETHER:
+        put_rows(rows, first, at_once, synapses)
     run.now, run.events, run.step = now, written, ANEW
     return number

@@ -23,7 +23,7 @@ class Prices(NamedTuple):
     """What work costs, in synaptic operations of the loop.
 
     LOOP: a sample, whichever states are kept, an event, a neuron that it reaches in a sub-step (touch).
-    TOGETHER: a sub-step of all neurons, a synapse that hears a message.
+    TOGETHER: a sub-step of all neurons, an event (told), a synapse that hears a message.
     LANES: a sub-step of all neurons and synapses (everything), all sensory synapses.
     Changes of the way: from LOOP to TOGETHER, back, from TOGETHER to LANES, back.
     fan_out, hearing: how many synapses and gap junctions hear a neuron, and an input, on average.
@@ -33,6 +33,7 @@ class Prices(NamedTuple):
     event: float
     touch: float
     neurons: float
+    told: float
     heard: float
     everything: float
     sensory: float
@@ -53,7 +54,7 @@ def loop_price(prices: Any, events: int, heard: float, met: float) -> Any:
 @bare
 def together_price(prices: Any, sub_steps: int, events: int, heard: float) -> Any:
     """Of a sample of so many sub-steps."""
-    return prices.neurons * sub_steps + prices.event * events + prices.heard * heard
+    return prices.neurons * sub_steps + prices.told * events + prices.heard * heard
 
 
 @bare
