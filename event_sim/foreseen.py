@@ -2,13 +2,13 @@
 
 The clock's cost is known: so many synapse evaluations. That of events is not: it is what neurons send. What is known is when: at the start
 and for a while after an input has changed. Neurons of an LTC are taken to follow their inputs as a filter does with the time constant
-LINGER. Let d be how far it is behind (the start of a run counts as a change by 1), and q the quantum. Under Fused neurons then send at RATE
-of the most they can where they move by SWIFT quanta in a sample or more, else in proportion; under the exact solver, in each model unit,
-STEADY[1] sqrt(d) / q times at order 1 and STEADY[2] sqrt(d / q) times at order 2.
+LINGER. Let d be how far it is behind (the start of a run counts as a change by 1), and q the quantum. Under the exact solver neurons then
+send in each model unit STEADY[1] sqrt(d) / q times at order 1 and STEADY[2] sqrt(d / q) times at order 2. Under Fused, where in lanes all
+of them cost no more than RATE of the most they can send, they cost sqrt(m / (SWIFT q)) of that, m: how far the filter moves in the sample.
 
-These constants were fitted to runs of networks with ncps' ranges on 13 real streams: 88 under Fused (302 and 2,000 neurons; 0.3 to 3.9
-times the clock's cost; what is sent is foreseen to 20 % rms, to 33 % where it is little), 228 of order 2 and 114 of order 1 (100, 302 and
-1,000 neurons; 28 % and 32 % rms). Units of a CfC are taken to be busy for BUSY after each change.
+These constants were fitted to runs of networks with ncps' ranges on 12 real streams: 82 under Fused (302 and 2,000 neurons, 0.3 to 3.3
+times the clock's cost; what events cost is foreseen to 21 % rms, where it is less than 1.6 times the clock's to 35 %), 228 of order 2 and
+114 of order 1 (100, 302 and 1,000 neurons; 28 % and 32 % rms). Units of a CfC are taken to be busy for BUSY after each change.
 
 Prices are nanoseconds, measured by `python -m benchmarks.streams --prices`; they need to be right to some ten per cent of each other only.
 """
@@ -25,8 +25,8 @@ from event_sim.plan import ContinuousPlan, SampledPlan
 from liquid_neuro.cells import ltc
 from liquid_neuro.network import Fused
 
-LINGER, LINGER_EXACT = 3.0, 1.5  # model units
-SWIFT = 50.0
+LINGER = 1.5  # model units
+SWIFT = 500.0
 RATE = 0.5
 STEADY = {1: 0.11, 2: 0.26}
 BUSY = 2.5  # samples
@@ -55,7 +55,7 @@ CACHED, LARGE = 3e4, 3e6
 CLOCK = Prices(450e3, 50.0, 100.0, 2.0, 3.0, 0.0, (0.6, 1.5))
 CLOCK_EXACT = Prices(600e3, 170.0, 500.0, 2.0, 12.0, 0.0, (0.8, 1.8))
 STEP_EXACT = 1500.0  # of the exact clock, beside its neurons and synapses
-EVENTS = Prices(700e3, 150.0, 100.0, 1.0, 0.9, 0.0, (4.3, 25.0), 2.0, 1.0)
+EVENTS = Prices(700e3, 150.0, 100.0, 1.0, 0.6, 0.0, (4.3, 25.0), 2.0, 1.0)
 EVENTS_EXACT = {
     1: Prices(900e3, 140.0, 500.0, 15.0, 0.0, 300.0, (20.0, 60.0), 0.31, 0.31),
     2: Prices(700e3, 80.0, 500.0, 40.0, 0.0, 150.0, (52.0, 120.0), 0.35, 0.35),
@@ -139,9 +139,10 @@ def _fused(plan: SampledPlan, tolerance: float) -> Foreseen:
     recurrent, sensory = wiring.synapse_count + 2 * wiring.gap_count, wiring.sensory_synapse_count
     size, steps, changed = recurrent + sensory, float(samples * solver.unfolds), np.diff(plan.changes[0])
     way, operation = ltc_ways.prices_of(ltc.effective(plan.network)), price_of(EVENTS, size)
-    at_most = RATE * (recurrent + units * way.event)  # and in lanes everything costs no more
+    heard, told = (way.heard, way.told) if np.isfinite(way.to_together) else (1.0, way.event)
+    at_most = RATE * (recurrent * heard + units * told)  # and in lanes everything costs no more
     busy = steps * operation * float(min(at_most, way.everything if np.isfinite(way.to_lanes) else np.inf))
-    inputs = operation * float(np.minimum(changed * way.hearing * way.heard, way.sensory).sum())
+    inputs = operation * float(np.minimum(changed * way.hearing * heard, way.sensory).sum())
     clock = _without_events(CLOCK, size, samples, units, steps)
     clock += price_of(CLOCK, size) * (steps * recurrent + np.count_nonzero(changed) * sensory)
     until, active = np.array([0.0, 1.0]), np.array([0.0, 1.0])
@@ -161,7 +162,7 @@ def _busy_samples(plan: SampledPlan, quantum: float) -> tuple[FloatArray, FloatA
     moved, kept = np.zeros(plan.samples), np.exp(-plan.timespans / LINGER)
     moved[:1] = 1.0
     moved += np.bincount(np.repeat(np.arange(plan.samples), np.diff(first)), weights=_heard(plan, channel, level), minlength=plan.samples)
-    active = np.minimum((1.0 - kept) * _behind(moved, kept) / (SWIFT * quantum), 1.0)
+    active = np.minimum(np.sqrt((1.0 - kept) * _behind(moved, kept) / (SWIFT * quantum)), 1.0)
     samples = max(plan.samples, 1)
     return np.arange(plan.samples + 1) / samples, np.concatenate([[0.0], np.cumsum(active)]) / samples
 
@@ -211,8 +212,8 @@ def _busy_intervals(plan: ContinuousPlan, shares: FloatArray, unit: float) -> tu
     """(until, active) of Foreseen under the exact solver: the time over which sqrt(d) is 1, that is its integral."""
     moved = np.append(1.0, _heard(plan, plan.channel, plan.value))
     until = np.concatenate([[0.0], shares, [1.0]])
-    decay = np.exp(-0.5 * np.diff(until) / (LINGER_EXACT * unit))  # of sqrt(d)
-    passed = 2.0 * LINGER_EXACT * unit * np.sqrt(_behind(moved, decay**2)) * (1.0 - decay)
+    decay = np.exp(-0.5 * np.diff(until) / (LINGER * unit))  # of sqrt(d)
+    passed = 2.0 * LINGER * unit * np.sqrt(_behind(moved, decay**2)) * (1.0 - decay)
     return until, np.append(0.0, np.cumsum(passed))
 
 
