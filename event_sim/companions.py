@@ -42,8 +42,10 @@ def states_of(plan: SampledPlan | ContinuousPlan, quantum: FloatArray, order: in
 
 def apart(run: Recording, states: FloatArray) -> float:
     """The largest difference of a run's recorded states to others: (times, units) of all units, or of those whose states the run has."""
+    from event_sim.kernels.response import largest_difference
+
     written = states[:, run.state_units] if len(run.state_units) and states.shape[1] != run.state.shape[1] else states
-    return float(np.abs(written - run.state)[1:].max(initial=0.0))
+    return float(largest_difference(written[1:], run.state[1:]))
 
 
 def _sampled(plan: SampledPlan, quantum: FloatArray, draw: np.random.Generator, stopped: Callable[[], bool]) -> FloatArray | None:

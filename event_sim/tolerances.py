@@ -25,8 +25,8 @@ MARGIN = 0.8  # of the tolerance, for which later quanta aim
 SHORT = 2e5  # synapse evaluations for which no other kernel is compiled: events with quantum 0 do the same
 CHEAP = 5e7  # synapse evaluations on the clock (some 50 ms) that nobody minds
 PATIENT = 2e9  # the same (some 1.5 s) where companions leave the error in doubt
-PER_OPERATION = 10.0  # synapse evaluations on the clock that take as long as a synaptic operation of an event
-PER_STEP = 60.0  # the same for a step of the exact clock and a synapse or a neuron, as far as the first intervals tell of the others
+PER_OPERATION = 3.0, 30.0  # evaluations that take as long as companions' work for a run's synaptic operation, under Fused and exact
+PER_STEP = 2000.0, 16.0, 2.5  # evaluations that take as long as a step of the exact clock, and those of a neuron and a synapse in it
 LEAST_STEPS = 14  # of the exact clock per interval: runs of 2, 4 and 8
 LIKELY = 10.0  # times as many there will be
 EXACT_SHARE = 1 / 8  # of the tolerance, which the exact clock keeps
@@ -128,7 +128,8 @@ class Clock:
     def beside(self, run: Recording, at_most: float = 0.0) -> Recording | None:
         """The clock-driven run, where it costs little beside this run of events, or at most so many synapse evaluations; None elsewhere,
         and where it came to no end."""
-        most = max(self.most, PER_OPERATION * run.stored_synaptic_operations, at_most)
+        by_companions = PER_OPERATION[0 if isinstance(self.plan, SampledPlan) else 1] * run.stored_synaptic_operations
+        most = max(self.most, by_companions, at_most)
         if self._run is None and not self._refused and self._takes_at_most(most):
             self._run = self._tried()
             self._refused = self._run is None
@@ -153,7 +154,7 @@ class Clock:
             assert isinstance(network.solver, Fused)
             return float(clocked_operations(values, network.solver.unfolds, self.plan.samples))
         intervals = len(np.union1d(self.plan.record_s, self.plan.time_s)) - 1
-        return float(PER_STEP * LEAST_STEPS * intervals * (len(values.w) + len(values.gap_w) + values.units))
+        return LEAST_STEPS * intervals * _per_step(values)
 
     def _foreseen(self, least: float) -> float:
         """Evaluations that the exact clock takes, by its first intervals."""
@@ -162,7 +163,7 @@ class Clock:
         assert isinstance(self.plan, ContinuousPlan)
         values = ltc.effective(self.plan.network)
         steps = foreseen.exact_steps(self.plan, self.tolerance)
-        return max(least, PER_STEP * steps * (len(values.w) + len(values.gap_w) + values.units))
+        return max(least, steps * _per_step(values))
 
     def _tried(self) -> Recording | None:
         from event_sim import clocked
@@ -175,6 +176,11 @@ class Clock:
         except ValueError:  # no number of steps keeps the tolerance
             return None
         return None if run.interrupted else run
+
+
+def _per_step(values: ltc.LTCValues) -> float:
+    """Evaluations that take as long as a step of the exact clock."""
+    return PER_STEP[0] + PER_STEP[1] * values.units + PER_STEP[2] * (len(values.w) + len(values.gap_w))
 
 
 # --- what is known of an error --------------------------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ MODES = ("default", "no_gate", "pure")
 
 def without_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no clock run beside events, so that companions tell the error."""
-    for name in ("CHEAP", "PER_OPERATION", "PATIENT"):
-        monkeypatch.setattr(tolerances, name, 0.0)
+    for name, value in (("CHEAP", 0.0), ("PATIENT", 0.0), ("PER_OPERATION", (0.0, 0.0))):
+        monkeypatch.setattr(tolerances, name, value)
 
 
 def wiring_of(generator: np.random.Generator, gaps: bool) -> Wiring:

@@ -142,7 +142,7 @@ def test_confirmed_bounds_are_narrow_where_errors_are_in_proportion(monkeypatch:
 
 def test_where_companions_leave_doubt_the_clock_tells(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tolerances, "CHEAP", 0.0)
-    monkeypatch.setattr(tolerances, "PER_OPERATION", 0.0)
+    monkeypatch.setattr(tolerances, "PER_OPERATION", (0.0, 0.0))
     kinds = set()
     for seed in range(12):
         network, x, timespans, _ = larger(seed)

@@ -1,4 +1,4 @@
-"""What a small change does to all neurons of a network, to first order, over a list of synapses (event_sim/sparse.py)."""
+"""What a small change does to a network: to first order, over a list of synapses (event_sim/sparse.py), and to a run of it."""
 
 from __future__ import annotations
 
@@ -29,3 +29,16 @@ def add_terms(source: Any, target: Any, slope: Any, most: int, close: float, ter
         if size <= close * whole:
             return True
     return False
+
+
+@partial(compiled, bare=True)
+def largest_difference(states: Any, others: Any) -> Any:
+    """The largest |difference| of two tables of one shape; not a number where one of them holds what is none; 0 without rows."""
+    largest = 0.0
+    for row in range(len(states)):
+        for column in range(states.shape[1]):
+            difference = abs(states[row, column] - others[row, column])
+            if difference != difference:
+                return difference
+            largest = max(largest, difference)
+    return largest
