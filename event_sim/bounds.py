@@ -53,6 +53,7 @@ are sought for, not known. Networks that amplify miss it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from numbers import Real
 from typing import NamedTuple
@@ -64,7 +65,7 @@ from event_sim.sparse import pulls_of
 from liquid_neuro.cells import cfc
 from liquid_neuro.cells.cfc import CfCValues
 from liquid_neuro.cells.functions import sigmoid
-from liquid_neuro.cells.ltc import LTCValues
+from liquid_neuro.cells.ltc import IndexArray, LTCValues
 
 FIRST_GUESS = 4.0  # quanta of error, before anything is known of the run
 MOST_UNITS = 256  # of networks whose response is taken by solving for it; that of larger ones is sought for by steps
@@ -85,6 +86,9 @@ CAUTION = 2.0
 STUCK, HARDLY = 3.0, 2.0
 TRUSTED = 10.0  # a gain up to which errors are taken to grow in proportion
 SECOND_ORDER = 2.25  # quanta of disturbance: a quantum of value, one of the gates' tangents, an eighth of two of the neuron's own equation
+
+
+Levels = Callable[[], tuple[FloatArray, FloatArray]]
 
 
 class Errors(NamedTuple):
@@ -191,8 +195,8 @@ def _head_reach(values: CfCValues, layer: cfc.CfCLayer) -> FloatArray:
 # --- derived --------------------------------------------------------------------------------------------------------------------------
 
 
-def derived(values: LTCValues, quantum: FloatArray, low: FloatArray, high: FloatArray, lowest: FloatArray, highest: FloatArray) -> float:
-    """The proved bound, infinite without one. low, high: (units,) the box of states; lowest, highest: (inputs,) the range of levels.
+def derived(values: LTCValues, quantum: FloatArray, low: FloatArray, high: FloatArray, levels: Levels) -> float:
+    """The proved bound, infinite without one. low, high: (units,) the box of states; levels: gives the (inputs,) lowest and highest levels.
 
     Events of first order only. Mixed memory moves states beyond what the equation knows of: nothing is proved.
     """
@@ -202,16 +206,24 @@ def derived(values: LTCValues, quantum: FloatArray, low: FloatArray, high: Float
     pull = np.maximum(values.erev - low[values.target], high[values.target] - values.erev)  # erev lies in its target's box
     gain = np.concatenate([values.w * slope * pull, values.gap_w])
     source, target = np.concatenate([values.source, values.gap_source]), np.concatenate([values.target, values.gap_target])
-    if (np.bincount(target, weights=gain, minlength=values.units) >= _most_conductance(values)).all():
-        return float("inf")  # each neuron amplifies, whatever the state: no need to look closer
-    conductance = _least_conductance(values, low, high, lowest, highest)
-    if not (conductance > 0).all():
+
+    def limit(conductance: FloatArray) -> float:
+        return _limit(source, target, gain, conductance, quantum, high - low) if (conductance > 0).all() else float("inf")
+
+    if not np.isfinite(limit(_most_conductance(values))):  # it amplifies whatever the levels: no need to look closer
         return float("inf")
-    bound, last = np.zeros(values.units), np.full(values.units, np.inf)
+    return limit(_least_conductance(values, low, high, *levels()))
+
+
+def _limit(
+    source: IndexArray, target: IndexArray, gain: FloatArray, conductance: FloatArray, quantum: FloatArray, width: FloatArray
+) -> float:
+    """The largest E of the smallest with conductance E = gain (E + quantum), infinite where that grows beyond the width of the box."""
+    bound, last = np.zeros(len(quantum)), np.full(len(quantum), np.inf)
     for _ in range(ITERATIONS):
         arriving = gain * (bound[source] + quantum[source])
-        new = np.bincount(target, weights=arriving, minlength=values.units) / conductance
-        if (new > high - low).any():  # no error is larger than the box: where this happens, nothing is proved
+        new = np.bincount(target, weights=arriving, minlength=len(quantum)) / conductance
+        if (new > width).any():  # no error is larger than the box: where this happens, nothing is proved
             return float("inf")
         more = new - bound
         if (more <= 1e-6 * new).all():

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from event_sim import ltc_ways, tolerances
-from event_sim.events import FloatArray, IntArray
+from event_sim.events import FloatArray
 from event_sim.plan import ContinuousPlan, SampledPlan
 from liquid_neuro.cells import ltc
 from liquid_neuro.network import Fused
@@ -116,13 +116,15 @@ def foreseen(plan: tolerances.Plan, tolerance: float, order: int) -> Foreseen:
 
 
 def is_small(plan: tolerances.Plan) -> bool:
-    """Whether sizes alone tell that the clock is done before events have begun."""
+    """Whether sizes alone tell that the clock takes no longer than events of which there are none."""
     if plan.network.cell == "cfc" or isinstance(plan, ContinuousPlan):
         return False
     assert isinstance(plan.network.solver, Fused)
-    wiring, steps = ltc.wiring_of(plan.network), plan.samples * plan.network.solver.unfolds
-    size = wiring.synapse_count + wiring.sensory_synapse_count + 2 * wiring.gap_count
-    return steps * (wiring.units * CLOCK.step + price_of(CLOCK, size) * size) < EVENTS.companions * EVENTS.setup
+    wiring, samples, steps = ltc.wiring_of(plan.network), plan.samples, float(plan.samples * plan.network.solver.unfolds)
+    recurrent, sensory = wiring.synapse_count + 2 * wiring.gap_count, wiring.sensory_synapse_count
+    clock, events = (_without_events(p, recurrent + sensory, samples, wiring.units, steps) for p in (CLOCK, EVENTS))
+    clock += price_of(CLOCK, recurrent + sensory) * (steps * recurrent + float(samples * sensory))
+    return clock < (1.0 + EVENTS.companions) * events
 
 
 def _without_events(prices: Prices, size: int, moments: int, units: int, steps: float) -> float:
@@ -158,25 +160,18 @@ def _fused(plan: SampledPlan, tolerance: float) -> Foreseen:
 
 def _busy_samples(plan: SampledPlan, quantum: float) -> tuple[FloatArray, FloatArray]:
     """(until, active) of Foreseen under Fused."""
-    first, channel, level = plan.changes
-    moved, kept = np.zeros(plan.samples), np.exp(-plan.timespans / LINGER)
-    moved[:1] = 1.0
-    moved += np.bincount(np.repeat(np.arange(plan.samples), np.diff(first)), weights=_heard(plan, channel, level), minlength=plan.samples)
+    before = np.concatenate([plan.start.inputs[None], plan.levels[:-1]])[: plan.samples]
+    moved, kept = np.abs(plan.levels - before) @ _hearing(plan), np.exp(-plan.timespans / LINGER)
+    moved[:1] += 1.0
     active = np.minimum(np.sqrt((1.0 - kept) * _behind(moved, kept) / (SWIFT * quantum)), 1.0)
     samples = max(plan.samples, 1)
     return np.arange(plan.samples + 1) / samples, np.concatenate([[0.0], np.cumsum(active)]) / samples
 
 
-def _heard(plan: tolerances.Plan, channel: IntArray, level: FloatArray) -> FloatArray:
-    """(n,) by how much each change of a level, in order of time, moves what neurons hear, on average over all of them."""
-    wiring, order = ltc.wiring_of(plan.network), np.argsort(channel, kind="stable")
-    ordered, own = level[order], channel[order]
-    before = np.append(0.0, ordered)[: len(ordered)]
-    first = np.append(-1, own)[: len(own)] != own
-    before[first] = plan.start.inputs[own[first]]
-    moved = np.empty(len(level))
-    moved[order] = np.abs(ordered - before) * np.bincount(wiring.sensory_source, minlength=wiring.inputs)[own]
-    return moved / max(plan.network.units, 1)
+def _hearing(plan: tolerances.Plan) -> FloatArray:
+    """(inputs,) how many synapses of a neuron hear each input, on average over all neurons."""
+    wiring = ltc.wiring_of(plan.network)
+    return np.bincount(wiring.sensory_source, minlength=wiring.inputs) / max(wiring.units, 1)
 
 
 def _behind(moved: FloatArray, kept: FloatArray) -> FloatArray:
@@ -210,7 +205,13 @@ def _exact(plan: ContinuousPlan, tolerance: float, order: int) -> Foreseen:
 
 def _busy_intervals(plan: ContinuousPlan, shares: FloatArray, unit: float) -> tuple[FloatArray, FloatArray]:
     """(until, active) of Foreseen under the exact solver: the time over which sqrt(d) is 1, that is its integral."""
-    moved = np.append(1.0, _heard(plan, plan.channel, plan.value))
+    order = np.argsort(plan.channel, kind="stable")
+    ordered, own = plan.value[order], plan.channel[order]
+    before = np.append(0.0, ordered)[: len(ordered)]
+    first = np.append(-1, own)[: len(own)] != own
+    before[first] = plan.start.inputs[own[first]]
+    moved = np.ones(1 + len(order))
+    moved[1 + order] = np.abs(ordered - before) * _hearing(plan)[own]
     until = np.concatenate([[0.0], shares, [1.0]])
     decay = np.exp(-0.5 * np.diff(until) / (LINGER * unit))  # of sqrt(d)
     passed = 2.0 * LINGER * unit * np.sqrt(_behind(moved, decay**2)) * (1.0 - decay)

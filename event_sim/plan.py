@@ -90,8 +90,10 @@ class SampledPlan:
 
     def level_range(self) -> tuple[FloatArray, FloatArray]:
         """The lowest and highest level of each channel during the run."""
-        all_levels = np.concatenate([self.start.inputs[None], self.levels])
-        return all_levels.min(axis=0), all_levels.max(axis=0)
+        start = self.start.inputs
+        if not self.samples:
+            return start, start
+        return np.minimum(self.levels.min(axis=0), start), np.maximum(self.levels.max(axis=0), start)
 
     def final(self, state: FloatArray | tuple[FloatArray, FloatArray]) -> FinalState:
         """The end of this run with the state it reached."""

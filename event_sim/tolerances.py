@@ -81,7 +81,8 @@ def needs_the_clock(plan: Plan, tolerance: float, order: int) -> bool:
     companions_tell = plan.network.cell == "ltc" and plan.network.units >= bounds.MANY
     if companions_tell or not Clock(plan, EXACT_SHARE * tolerance, PATIENT).likely_cheap:
         return False
-    return plan.network.cell == "cfc" or _proved(plan, first_quanta(plan, tolerance, order, measured=False), order)[0] > tolerance
+    quantum = np.full(plan.network.units, tolerance * FEW * FIRST_QUANTUM[order])
+    return plan.network.cell == "cfc" or _proved(plan, quantum, order)[0] > tolerance
 
 
 def event_run(plan: Plan, quantum: FloatArray, order: int, progress: bool, watch: Watch | None = None) -> Recording:
@@ -223,7 +224,7 @@ def _proved(plan: Plan, quantum: FloatArray, order: int) -> tuple[float, float]:
     else:
         numbers = ltc.effective(network)
         low, high = bounds.invariant_box(numbers, start)
-        proved = bounds.derived(numbers, quantum, low, high, *plan.level_range()) if order == 1 else float("inf")
+        proved = bounds.derived(numbers, quantum, low, high, plan.level_range) if order == 1 else float("inf")
     return proved, float((high - low).max()) + bounds.ROUNDING
 
 
