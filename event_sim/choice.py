@@ -19,10 +19,10 @@ from event_sim import foreseen, tolerances
 from event_sim.interrupts import Watch
 from event_sim.recording import CurvedSegments, Recording
 
-CERTAIN = 1.25
+CERTAIN = 2.0
 TRIAL = 0.04
 BEGINNING = 8.0  # samples, or model units under the exact solver
-SURE = 48.0
+SURE = 24.0
 
 
 def run_chosen(plan: tolerances.Plan, tolerance: float, order: int, progress: bool) -> Recording:

@@ -51,11 +51,11 @@ class Prices(NamedTuple):
     lighter: float = 0.0
 
 
-CACHED, LARGE = 3e4, 3e6
-CLOCK = Prices(450e3, 50.0, 100.0, 2.0, 3.0, 0.0, (0.6, 1.5))
+CACHED, LARGE = 2e4, 3e6
+CLOCK = Prices(450e3, 50.0, 100.0, 2.0, 3.0, 0.0, (0.6, 2.2))
 CLOCK_EXACT = Prices(600e3, 170.0, 500.0, 2.0, 12.0, 0.0, (0.8, 1.8))
 STEP_EXACT = 1500.0  # of the exact clock, beside its neurons and synapses
-EVENTS = Prices(700e3, 150.0, 100.0, 1.0, 0.6, 0.0, (4.3, 25.0), 2.0, 1.0)
+EVENTS = Prices(700e3, 150.0, 100.0, 1.0, 0.6, 0.0, (4.1, 17.0), 2.0, 1.0)
 EVENTS_EXACT = {
     1: Prices(900e3, 140.0, 500.0, 15.0, 0.0, 300.0, (20.0, 60.0), 0.31, 0.31),
     2: Prices(700e3, 80.0, 500.0, 40.0, 0.0, 150.0, (52.0, 120.0), 0.35, 0.35),
