@@ -6,8 +6,8 @@ only where the one before left it open, and none of them looks at a wall clock, 
 1. What either costs is foreseen (foreseen.py). Do events cost more than CERTAIN times the clock, as far as can be foreseen? Then the clock.
 2. The event-driven run begins. Once it has spent TRIAL of the clock's cost, what is left is foreseen from its rate while busy so far (the
    beginning left out, which tells little of what follows: neurons then come from anywhere), in which the rate that was assumed before
-   counts for SURE samples. Whenever that exceeds the whole clock's cost, the clock runs instead. Otherwise what was done is part of the
-   run: asking costs nothing.
+   counts for SURE samples. Whenever that exceeds DEARER times the whole clock's cost, the clock runs instead. Otherwise what was done is
+   part of the run: asking costs nothing.
 3. Does the run keep the tolerance, or would a finer one that does cost more than the clock? Then the clock.
 """
 
@@ -23,6 +23,7 @@ CERTAIN = 2.0
 TRIAL = 0.04
 BEGINNING = 8.0  # samples, or model units under the exact solver
 SURE = 24.0
+DEARER = 1.1
 
 
 def run_chosen(plan: tolerances.Plan, tolerance: float, order: int, progress: bool) -> Recording:
@@ -97,7 +98,7 @@ class _Watch:
             rate = (sure * cost.busy + spent - self.begun[1]) / (sure + known)
             left = float(cost.inputs[-1]) - inputs + rate * (float(cost.active[-1]) - active)
             self.activity = spent + inputs + left
-            if left + cost.companions * cost.fixed + cost.lighter * self.activity > cost.clock:
+            if left + cost.companions * cost.fixed + cost.lighter * self.activity > DEARER * cost.clock:
                 raise _TooDear(share)
 
     def worth_it(self, run: Recording, factor: float) -> bool:

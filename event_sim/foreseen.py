@@ -4,11 +4,12 @@ The clock's cost is known: so many synapse evaluations. That of events is not: i
 and for a while after an input has changed. Neurons of an LTC are taken to follow their inputs as a filter does with the time constant
 LINGER. Let d be how far it is behind (the start of a run counts as a change by 1), and q the quantum. Under the exact solver neurons then
 send in each model unit STEADY[1] sqrt(d) / q times at order 1 and STEADY[2] sqrt(d / q) times at order 2. Under Fused, where in lanes all
-of them cost no more than RATE of the most they can send, they cost sqrt(m / (SWIFT q)) of that, m: how far the filter moves in the sample.
+of them cost no more than RATE of the most they can send, they cost sqrt(m / (SWIFT f q)) of that, m: how far the filter moves in the
+sample, f: how many synapses a neuron has.
 
 These constants were fitted to runs of networks with ncps' ranges on 12 real streams: 82 under Fused (302 and 2,000 neurons, 0.3 to 3.3
-times the clock's cost; what events cost is foreseen to 21 % rms, where it is less than 1.6 times the clock's to 35 %), 228 of order 2 and
-114 of order 1 (100, 302 and 1,000 neurons; 28 % and 32 % rms). Units of a CfC are taken to be busy for BUSY after each change.
+times the clock's cost; where it is less than 1.7 times the clock's, what events cost is foreseen to 33 % rms), 228 of order 2 and 114 of
+order 1 (100, 302 and 1,000 neurons; 28 % and 32 % rms). Units of a CfC are taken to be busy for BUSY after each change.
 
 Prices are nanoseconds, measured by `python -m benchmarks.streams --prices`; they need to be right to some ten per cent of each other only.
 """
@@ -26,7 +27,7 @@ from liquid_neuro.cells import ltc
 from liquid_neuro.network import Fused
 
 LINGER = 1.5  # model units
-SWIFT = 500.0
+SWIFT = 19.0
 RATE = 0.5
 STEADY = {1: 0.11, 2: 0.26}
 BUSY = 2.5  # samples
@@ -163,7 +164,9 @@ def _busy_samples(plan: SampledPlan, quantum: float) -> tuple[FloatArray, FloatA
     before = np.concatenate([plan.start.inputs[None], plan.levels[:-1]])[: plan.samples]
     moved, kept = np.abs(plan.levels - before) @ _hearing(plan), np.exp(-plan.timespans / LINGER)
     moved[:1] += 1.0
-    active = np.minimum(np.sqrt((1.0 - kept) * _behind(moved, kept) / (SWIFT * quantum)), 1.0)
+    wiring = ltc.wiring_of(plan.network)
+    fan_in = (wiring.synapse_count + wiring.sensory_synapse_count) / max(wiring.units, 1) or 1.0
+    active = np.minimum(np.sqrt((1.0 - kept) * _behind(moved, kept) / (SWIFT * fan_in * quantum)), 1.0)
     samples = max(plan.samples, 1)
     return np.arange(plan.samples + 1) / samples, np.concatenate([[0.0], np.cumsum(active)]) / samples
 

@@ -47,7 +47,7 @@ def to_tolerance(
     where it costs less than they do. worth: whether to make another run, given the last one
     and the factor of its quanta.
     """
-    clock = Clock(plan, EXACT_SHARE * tolerance, 0.0 if watch is not None else CHEAP)
+    clock = Clock(plan, EXACT_SHARE * tolerance, 0.0 if watch is not None else CHEAP, instead=watch is not None)
     quantum = first_quanta(plan, tolerance, order, clock.cheap)
     run = _told(plan, event_run(plan, quantum, order, progress, watch), order, clock, tolerance)
     for _ in range(RUNS - 1):
@@ -79,7 +79,7 @@ def first_quanta(plan: Plan, tolerance: float, order: int, measured: bool) -> Fl
 def needs_the_clock(plan: Plan, tolerance: float, order: int) -> bool:
     """Whether a run on the clock will tell the error of an event-driven run to this tolerance: events then cost more than that alone."""
     companions_tell = plan.network.cell == "ltc" and plan.network.units >= bounds.MANY
-    if companions_tell or not Clock(plan, EXACT_SHARE * tolerance, PATIENT).likely_cheap:
+    if companions_tell or not Clock(plan, EXACT_SHARE * tolerance, 0.0).takes_likely(PATIENT):
         return False
     quantum = np.full(plan.network.units, tolerance * FEW * FIRST_QUANTUM[order])
     return plan.network.cell == "cfc" or _proved(plan, quantum, order)[0] > tolerance
@@ -107,11 +107,12 @@ def with_errors(plan: Plan, run: Recording, order: int, confirm: bool = True) ->
 class Clock:
     """The clock-driven run of a plan, made at most once, and only where it costs little. tolerance: of the exact solver's.
 
-    cheap: synapse evaluations that may be spent on it whatever the events cost. evaluations: those that it is foreseen to take.
+    cheap: synapse evaluations that may be spent on it whatever the events cost. evaluations: those that it is foreseen to take. instead:
+    whether it can run in place of events that leave doubt.
     """
 
-    def __init__(self, plan: Plan, tolerance: float, cheap: float) -> None:
-        self.plan, self.tolerance, self.most = plan, tolerance, cheap
+    def __init__(self, plan: Plan, tolerance: float, cheap: float, instead: bool = False) -> None:
+        self.plan, self.tolerance, self.most, self.instead = plan, tolerance, cheap, instead
         self._run: Recording | None = None
         self._evaluations: float | None = None
         self._refused = False
@@ -121,10 +122,9 @@ class Clock:
         """Whether it costs little whatever the events cost."""
         return self.most > 0.0 and self._takes_at_most(self.most)
 
-    @property
-    def likely_cheap(self) -> bool:
-        """The same, as far as sizes alone tell."""
-        return self._least() * (1.0 if isinstance(self.plan, SampledPlan) else LIKELY) <= self.most
+    def takes_likely(self, at_most: float) -> bool:
+        """Whether it takes at most so many evaluations, as far as sizes alone tell."""
+        return self._least() * (1.0 if isinstance(self.plan, SampledPlan) else LIKELY) <= at_most
 
     def beside(self, run: Recording, at_most: float = 0.0) -> Recording | None:
         """The clock-driven run, where it costs little beside this run of events, or at most so many synapse evaluations; None elsewhere,
@@ -250,6 +250,8 @@ def _confirmed(plan: Plan, run: Recording, order: int, clock: Clock) -> bounds.E
         return None
     if bounds.in_proportion(found, run.quantum, order):
         return bounds.confirmed(found, 0.0, run.quantum, order)
+    if clock.instead and clock.takes_likely(PATIENT):
+        return bounds.Errors(float("inf"), "none", float("inf"))
     return _measured(plan, run, order, clock, PATIENT) or bounds.confirmed(found, _estimate(plan, run, order), run.quantum, order)
 
 
