@@ -51,7 +51,7 @@ def to_tolerance(
     quantum = first_quanta(plan, tolerance, order, clock.cheap)
     run = _told(plan, event_run(plan, quantum, order, progress, watch), order, clock, tolerance)
     for _ in range(RUNS - 1):
-        factor = MARGIN * tolerance / run.error_bound
+        factor = MARGIN * (tolerance / run.error_bound if np.isfinite(run.error_bound) else 1.0)  # companions of another run may agree
         if run.error_bound <= tolerance or run.interrupted or factor * float(quantum.mean()) < FINEST * tolerance:
             break
         if worth is not None and not worth(run, factor):
