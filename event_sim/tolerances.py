@@ -51,7 +51,8 @@ def to_tolerance(
     quantum = first_quanta(plan, tolerance, order, clock.cheap)
     run = _told(plan, event_run(plan, quantum, order, progress, watch), order, clock, tolerance)
     for _ in range(RUNS - 1):
-        factor = MARGIN * (tolerance / run.error_bound if np.isfinite(run.error_bound) else 1.0)  # companions of another run may agree
+        in_doubt = clock.instead and run.error_bound_kind in ("box", "none")  # companions of another run may agree
+        factor = MARGIN * (1.0 if in_doubt else tolerance / run.error_bound)
         if run.error_bound <= tolerance or run.interrupted or factor * float(quantum.mean()) < FINEST * tolerance:
             break
         if worth is not None and not worth(run, factor):
