@@ -7,11 +7,13 @@ send in each model unit STEADY[1] sqrt(d) / q times at order 1 and STEADY[2] sqr
 of them cost no more than RATE of the most they can send, they cost sqrt(m / (SWIFT f q)) of that, m: how far the filter moves in the
 sample, f: how many synapses a neuron has.
 
-These constants were fitted to runs of networks with ncps' ranges on 12 real streams: 82 under Fused (302 and 2,000 neurons, 0.3 to 3.3
-times the clock's cost; where it is less than 1.7 times the clock's, what events cost is foreseen to 33 % rms), 228 of order 2 and 114 of
-order 1 (100, 302 and 1,000 neurons; 28 % and 32 % rms). Units of a CfC are taken to be busy for BUSY after each change.
+These constants were fitted to runs of networks with ncps' ranges on 12 real streams and rare changes: 82 under Fused (302 and 2,000
+neurons, 0.3 to 3.0 times the clock's cost; what events cost is foreseen to 20 % rms, where that is less than 1.7 times the clock's to 32
+%), 228 of order 2 and 114 of order 1 (100, 302 and 1,000 neurons; 28 % and 32 % rms). Units of a CfC are taken to be busy for BUSY after
+each change.
 
-Prices are nanoseconds, measured by `python -m benchmarks.streams --prices`; they need to be right to some ten per cent of each other only.
+Prices are nanoseconds; they need to be right to some ten per cent of each other only. `python -m benchmarks.streams --prices` prints those
+of an LTC under Fused; those of the exact solver were fitted to runs of 19 to 1,000 neurons, those of a CfC to runs of 19 to 300.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from event_sim.events import FloatArray
 from event_sim.plan import ContinuousPlan, SampledPlan
 from liquid_neuro.cells import ltc
 from liquid_neuro.network import Fused
+from liquid_neuro.wiring import Wiring
 
 LINGER = 1.5  # model units
 SWIFT = 19.0
@@ -123,9 +126,8 @@ def is_small(plan: tolerances.Plan) -> bool:
     assert isinstance(plan.network.solver, Fused)
     wiring, samples, steps = ltc.wiring_of(plan.network), plan.samples, float(plan.samples * plan.network.solver.unfolds)
     recurrent, sensory = wiring.synapse_count + 2 * wiring.gap_count, wiring.sensory_synapse_count
-    clock, events = (_without_events(p, recurrent + sensory, samples, wiring.units, steps) for p in (CLOCK, EVENTS))
-    clock += price_of(CLOCK, recurrent + sensory) * (steps * recurrent + float(samples * sensory))
-    return clock < (1.0 + EVENTS.companions) * events
+    clock = _fused_clock(wiring, samples, steps, steps * recurrent + float(samples * sensory))
+    return clock < (1.0 + EVENTS.companions) * _without_events(EVENTS, recurrent + sensory, samples, wiring.units, steps)
 
 
 def _without_events(prices: Prices, size: int, moments: int, units: int, steps: float) -> float:
@@ -146,8 +148,7 @@ def _fused(plan: SampledPlan, tolerance: float) -> Foreseen:
     at_most = RATE * (recurrent * heard + units * told)  # and in lanes everything costs no more
     busy = steps * operation * float(min(at_most, way.everything if np.isfinite(way.to_lanes) else np.inf))
     inputs = operation * float(np.minimum(changed * way.hearing * heard, way.sensory).sum())
-    clock = _without_events(CLOCK, size, samples, units, steps)
-    clock += price_of(CLOCK, size) * (steps * recurrent + np.count_nonzero(changed) * sensory)
+    clock = _fused_clock(wiring, samples, steps, steps * recurrent + float(np.count_nonzero(changed) * sensory))
     until, active = np.array([0.0, 1.0]), np.array([0.0, 1.0])
     known = Foreseen(
         clock, _without_events(EVENTS, size, samples, units, steps), operation, busy, until, active, 1.0 / max(samples, 1),
@@ -157,6 +158,12 @@ def _fused(plan: SampledPlan, tolerance: float) -> Foreseen:
         return known
     until, active = _busy_samples(plan, tolerance * tolerances.FIRST_QUANTUM[1])
     return known._replace(busy=busy + inputs / active[-1] if active[-1] > 0.0 else busy, until=until, active=active)
+
+
+def _fused_clock(wiring: Wiring, samples: int, steps: float, evaluations: float) -> float:
+    """Nanoseconds of a run on the clock with so many synapse evaluations."""
+    size = wiring.synapse_count + 2 * wiring.gap_count + wiring.sensory_synapse_count
+    return _without_events(CLOCK, size, samples, wiring.units, steps) + price_of(CLOCK, size) * evaluations
 
 
 def _busy_samples(plan: SampledPlan, quantum: float) -> tuple[FloatArray, FloatArray]:
