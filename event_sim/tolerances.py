@@ -51,6 +51,9 @@ def to_tolerance(
     quantum = first_quanta(plan, tolerance, order, clock.cheap)
     run = _told(plan, event_run(plan, quantum, order, progress, watch), order, clock, tolerance)
     for _ in range(RUNS - 1):
+        with interruptible() as stopped:
+            if stopped() and run.error_bound > tolerance:  # while the error was told: what is finished is kept
+                return run.told(interrupted=True)
         in_doubt = clock.instead and run.error_bound_kind in ("box", "none")  # companions of another run may agree
         factor = MARGIN * (1.0 if in_doubt else tolerance / run.error_bound)
         if run.error_bound <= tolerance or run.interrupted or factor * float(quantum.mean()) < FINEST * tolerance:
@@ -58,7 +61,10 @@ def to_tolerance(
         if worth is not None and not worth(run, factor):
             break
         quantum = quantum * factor
-        run = _told(plan, event_run(plan, quantum, order, progress), order, clock, tolerance)
+        finer = event_run(plan, quantum, order, progress)
+        if finer.interrupted:
+            return run.told(interrupted=True)
+        run = _told(plan, finer, order, clock, tolerance)
     return run
 
 

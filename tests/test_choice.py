@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import networks
 import numpy as np
@@ -83,6 +84,21 @@ def test_auto_takes_the_clock_where_events_need_it_to_tell_their_error() -> None
     assert (run.engine, run.engine_reason) == ("clocked", "the clock would have to run beside events to tell their error")
     run = simulate(dying, quiet)  # softplus of -8 is small: a bound can be derived
     assert (run.engine, run.error_bound_kind) == ("event", "derived")
+
+
+@pytest.mark.parametrize("engine", ["auto", "event"])
+def test_ctrl_c_while_the_error_is_told_loses_no_finished_run(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = tolerances._told
+
+    def pressed(*arguments: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return told(*arguments)
+
+    monkeypatch.setattr(tolerances, "_told", pressed)
+    monkeypatch.setitem(tolerances.FIRST_QUANTUM, 1, 0.9)  # one that does not keep the tolerance
+    run = simulate(large(), stream(1500, 0.0005), engine=engine)
+    assert (run.engine, run.interrupted, len(run.state)) == ("event", True, 1501)
+    assert run.error_bound_kind == "estimate"
 
 
 def test_the_same_input_always_has_the_same_answer() -> None:
